@@ -1,0 +1,87 @@
+"""What all tests share: one torch thread, the shared data, hypothesis profiles."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+# Two threads on two loaded cores made a fit of 0.6 s take 27 s.
+torch.set_num_threads(1)
+
+DATA_VARIABLE = "VQSSL_DATA_DIR"
+NO_DATA = f"{DATA_VARIABLE} is not set"
+
+settings.register_profile(
+    "vqssl",
+    deadline=None,
+    derandomize=True,
+    max_examples=20,
+    # How long an example takes says more about the machine than about the test.
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "nightly", settings.get_profile("vqssl"), derandomize=False, max_examples=200, print_blob=True
+)
+settings.load_profile(os.environ.get("VQSSL_HYPOTHESIS_PROFILE", "vqssl"))
+
+
+class Split(NamedTuple):
+    """A data set with its original train/test split."""
+
+    X_train: np.ndarray  # (n_train, channels, length) float32
+    y_train: np.ndarray  # (n_train,) int64
+    X_test: np.ndarray  # (n_test, channels, length) float32
+    y_test: np.ndarray  # (n_test,) int64
+
+
+def find_data_dir() -> Path:
+    """Return the folder of the shared data; skip the test where none is named."""
+    value = os.environ.get(DATA_VARIABLE)
+    if not value:
+        pytest.skip(NO_DATA)
+    folder = Path(value)
+    if not folder.is_dir():
+        pytest.fail(f"{DATA_VARIABLE} must name a folder; got {value!r}.", pytrace=False)
+    return folder
+
+
+def read_ucr(name: str) -> Split:
+    """Return a UCR data set; skip the test where there is no shared data."""
+    with np.load(find_data_dir() / "ucr" / f"{name}.npz") as arrays:
+        return Split(*(arrays[field] for field in Split._fields))
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder that VQSSL_DATA_DIR names; the test is skipped where it is unset."""
+    return find_data_dir()
+
+
+@pytest.fixture(scope="session")
+def load_ucr() -> Callable[[str], Split]:
+    """``load_ucr("GunPoint")`` returns X_train, y_train, X_test and y_test."""
+    return read_ucr
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    n_missing = sum(NO_DATA in str(report.longrepr) for report in skipped)
+    if n_missing:
+        terminalreporter.write_line(
+            f"{n_missing} test{'s were' if n_missing > 1 else ' was'} skipped because {NO_DATA}; "
+            "it names the folder with the data (see README.md).",
+            yellow=True,
+        )

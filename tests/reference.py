@@ -1,0 +1,154 @@
+"""The library's equations as plain loops over numpy arrays: slow, obvious, written twice.
+
+Nothing here imports the library. Arrays are float64; a loop stands wherever the library has
+a matrix product or a reduction.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+# ---------------------------------------------------------------- joint-embedding losses
+
+
+def barlow_twins(
+    first: Array, second: Array, redundancy: float, eps: float = 1e-5
+) -> dict[str, float]:
+    """Terms of Barlow Twins for views of shape (B, P)."""
+    n_rows, n_features = first.shape
+
+    def column(z: Array, j: int) -> Array:
+        mean = sum(z[b, j] for b in range(n_rows)) / n_rows
+        variance = sum((z[b, j] - mean) ** 2 for b in range(n_rows)) / n_rows
+        return (z[:, j] - mean) / math.sqrt(variance + eps)
+
+    on, off = 0.0, 0.0
+    for i in range(n_features):
+        for j in range(n_features):
+            a, b = column(first, i), column(second, j)
+            correlation = sum(a[row] * b[row] for row in range(n_rows)) / n_rows
+            if i == j:
+                on += (1 - correlation) ** 2
+            else:
+                off += correlation**2
+    return {"invariance": on / n_features, "redundancy": redundancy * off / n_features}
+
+
+def vicreg(
+    first: Array, second: Array, invariance: float, variance: float, covariance: float
+) -> dict[str, float]:
+    """Terms of VICReg for views of shape (B, P): variance averaged, covariance summed."""
+    n_features = first.shape[1]
+    shortfall, penalty = 0.0, 0.0
+    for z in (first, second):
+        shortfall += _shortfall(z) / 2
+        for i in range(n_features):
+            for j in range(n_features):
+                if i != j:
+                    penalty += _covariance(z, i, j) ** 2 / n_features
+    return {
+        "invariance": invariance * _mean_squared_difference(first, second),
+        "variance": variance * shortfall,
+        "covariance": covariance * penalty,
+    }
+
+
+def vibcreg(
+    first: Array,
+    second: Array,
+    invariance: float,
+    variance: float,
+    covariance: float,
+    eps: float = 1e-5,
+) -> dict[str, float]:
+    """Terms of VIbCReg for views of shape (B, P): columns are normalised one by one."""
+    n_rows, n_features = first.shape
+    shortfall, penalty = 0.0, 0.0
+    for z in (first, second):
+        shortfall += _shortfall(z)
+        columns = []
+        for j in range(n_features):
+            centred = z[:, j] - sum(z[b, j] for b in range(n_rows)) / n_rows
+            norm = math.sqrt(sum(value**2 for value in centred) + n_rows * eps)
+            columns.append(centred / norm)
+        for i in range(n_features):
+            for j in range(n_features):
+                if i != j:
+                    product = sum(columns[i][b] * columns[j][b] for b in range(n_rows))
+                    penalty += product**2 / n_features**2
+    return {
+        "invariance": invariance * _mean_squared_difference(first, second),
+        "variance": variance * shortfall,
+        "covariance": covariance * penalty,
+    }
+
+
+def infonce(first: Array, second: Array, temperature: float, eps: float = 1e-6) -> dict[str, float]:
+    """Term of InfoNCE for views of shape (B, P): each row of one view looks for its other."""
+    n_rows = len(first)
+
+    def score(a: Array, b: Array) -> float:
+        product = sum(x * y for x, y in zip(a, b, strict=True))
+        lengths = math.sqrt(sum(x * x for x in a) + eps) * math.sqrt(sum(y * y for y in b) + eps)
+        return math.exp(product / lengths / temperature)
+
+    loss = 0.0
+    for queries, candidates in ((first, second), (second, first)):
+        for i in range(n_rows):
+            positive = score(queries[i], candidates[i])
+            negatives = sum(score(queries[i], candidates[j]) for j in range(n_rows) if j != i)
+            loss -= math.log(positive / (positive + negatives)) / (2 * n_rows)
+    return {"contrast": loss}
+
+
+def iter_norm(z: Array, group_width: int, n_steps: int, eps: float = 1e-5) -> Array:
+    """Whiten groups of columns of z, shape (B, P), by the exact effect on each eigenvector.
+
+    Newton-Schulz iterates are polynomials in the covariance matrix, so they act on each of
+    its eigenvalues alone: p <- 1.5 p - 0.5 p^3 s, started at 1, with s the eigenvalue over
+    the trace.
+    """
+    n_rows, n_features = z.shape
+    n_groups = math.ceil(n_features / group_width)
+    width = math.ceil(n_features / n_groups)
+    whitened = np.zeros_like(z)
+    for start in range(0, n_features, width):
+        group = z[:, start : start + width] - z[:, start : start + width].mean(axis=0)
+        eigenvalues, vectors = np.linalg.eigh(group.T @ group / n_rows)
+        trace = eigenvalues.sum() + eps
+        for eigenvalue, vector in zip(eigenvalues, vectors.T, strict=True):
+            p = 1.0
+            for _ in range(n_steps):
+                p = 1.5 * p - 0.5 * p**3 * eigenvalue / trace
+            whitened[:, start : start + width] += (
+                p / math.sqrt(trace) * np.outer(group @ vector, vector)
+            )
+    return whitened
+
+
+def _mean_squared_difference(first: Array, second: Array) -> float:
+    n_rows, n_features = first.shape
+    total = 0.0
+    for b in range(n_rows):
+        for j in range(n_features):
+            total += (first[b, j] - second[b, j]) ** 2
+    return total / (n_rows * n_features)
+
+
+def _covariance(z: Array, i: int, j: int) -> float:
+    n_rows = len(z)
+    mean_i = sum(z[b, i] for b in range(n_rows)) / n_rows
+    mean_j = sum(z[b, j] for b in range(n_rows)) / n_rows
+    return sum((z[b, i] - mean_i) * (z[b, j] - mean_j) for b in range(n_rows)) / (n_rows - 1)
+
+
+def _shortfall(z: Array) -> float:
+    n_features = z.shape[1]
+    total = 0.0
+    for j in range(n_features):
+        total += max(0.0, 1 - math.sqrt(_covariance(z, j, j) + 1e-4))
+    return total / n_features

@@ -1,0 +1,7 @@
+"""Discrete, self-supervised representations and generation of time series."""
+
+from vqssl.tokenizers import SSLVQTokenizer, VQTokenizer
+
+__version__ = "0.1.0.dev0"
+
+__all__ = ["SSLVQTokenizer", "VQTokenizer"]

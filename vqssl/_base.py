@@ -1,0 +1,466 @@
+"""TorchEstimator: check the data, build the model, train its task, keep the model."""
+
+import copy
+import math
+import numbers
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor, nn
+
+from vqssl._callbacks import CallbackSupportMixin, with_callbacks
+from vqssl._parts import refuse_nested_names
+from vqssl._seed import initialise, make_generator, materialise, spawn_seeds
+from vqssl._training import (
+    Period,
+    Progress,
+    TermNet,
+    as_tensor,
+    count_batches,
+    read_history,
+)
+from vqssl._validation import check_count, check_probability, check_series, check_weight
+
+PRECISIONS = ("bfloat16", "float32")
+
+# Series from which statistics of the training set are taken, so cost does not grow with n.
+STATISTICS_SAMPLE = 10_000
+
+# Numbers of input in one inference batch: small enough for the cache of a CPU core.
+_CPU_BATCH = 2**15
+_CUDA_BATCH = 2**20
+
+_SHARED_TYPES: dict[str, list[Any]] = {
+    "lr": [numbers.Real],
+    "max_iter": [numbers.Integral],
+    "batch_size": [numbers.Integral],
+    "validation_fraction": [numbers.Real],
+    "device": [str, torch.device],
+    "precision": [str],
+    "callbacks": [list, tuple, None],
+    "net_params": [dict, None],
+    "random_state": ["random_state"],
+    "verbose": [numbers.Integral],
+}
+
+
+class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
+    """Base class of estimators that train a torch model.
+
+    A subclass stores its parameters in ``__init__`` and says how to build the model and
+    the task that trains it. What is kept is the model; the task is dropped after `fit`.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = _SHARED_TYPES
+
+    # Hooks of subclasses ------------------------------------------------------------------
+
+    @abstractmethod
+    def _build(self) -> nn.Module:
+        """Return the model that is kept: a pure function of parameters and `input_shape_`."""
+
+    def _task(self, model: nn.Module, batch_size: int) -> nn.Module:
+        """Return the module whose ``forward(*batch, generator)`` gives the terms of the loss.
+
+        `batch_size` is the number of series in the smallest training batch.
+        """
+        return model
+
+    def _check_parameters(self) -> None:
+        """Check the ranges of the subclass's own parameters, before anything is built."""
+
+    def _check_fit(self, series: np.ndarray) -> None:
+        """Check parameters against the training series (n, C, L), before training."""
+
+    def _start(self, model: nn.Module, series: np.ndarray, generator: torch.Generator) -> None:
+        """Set what depends on the training series (n, C, L) before the first step."""
+
+    def _finish(self, series: np.ndarray, generator: torch.Generator) -> None:
+        """Fit what depends on the trained model; `series` (n, C, L) are training series."""
+
+    # Fitting ------------------------------------------------------------------------------
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train on series.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Training series.
+        y : None
+            Ignored; here for scikit-learn's pipelines.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or `X` is not acceptable. An earlier fit stays usable.
+        FloatingPointError
+            If the loss became NaN or infinite. An earlier fit stays usable.
+        """
+        return self._fit_or_restore(X, y, go_on=False)
+
+    @with_callbacks
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Take one more pass over series, from the weights as they are.
+
+        The first call starts the model as `fit` does. Scaling stays that of the first
+        call; the learning rate is constant.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Training series, of the shape of the earlier ones.
+        y : None
+            Ignored; here for scikit-learn's pipelines.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or `X` is not acceptable. An earlier fit stays usable.
+        """
+        return self._fit_or_restore(X, y, go_on=True)
+
+    def _fit_or_restore(self, X: Any, y: Any, go_on: bool) -> Self:
+        before = dict(vars(self))
+        try:
+            return self._fit(X, y, go_on and hasattr(self, "model_"), one_pass=go_on)
+        except Exception:
+            self._restore(before)
+            raise
+        except KeyboardInterrupt:
+            if not getattr(self, "_interrupted_fit_is_usable", False):
+                self._restore(before)
+            raise
+        finally:
+            self.__dict__.pop("_interrupted_fit_is_usable", None)
+
+    def _restore(self, before: dict[str, Any]) -> None:
+        # The names of scikit-learn's callbacks stay: its decorator takes them down.
+        for name in set(vars(self)) - set(before):
+            if "callback" not in name:
+                delattr(self, name)
+        vars(self).update(before)
+
+    def _fit(self, X: Any, y: Any, go_on: bool, one_pass: bool) -> Self:
+        self._validate_params()
+        self._check_shared_parameters()
+        self._check_parameters()
+        device = self._device()
+        series = self._check_X(X, reset=not go_on)
+        self._check_fit(series)
+
+        # One seed per use, so that changing one use does not shift the others.
+        seeds = spawn_seeds(self.random_state, 5)
+        if go_on:
+            # Each call of partial_fit draws numbers of its own.
+            seeds = [(seed + 1_000_003 * self.n_iter_) % 2**31 for seed in seeds]
+        weights, order, split, statistics = (make_generator(seed) for seed in seeds[:4])
+        training, held_out = self._split(series, split)
+        subsample = take_rows(training, STATISTICS_SAMPLE, statistics)
+
+        if go_on:
+            model = copy.deepcopy(self.model_).requires_grad_(True)
+        else:
+            self._architecture = self._own_parameters()
+            with torch.device("meta"):
+                model = self._build()
+            initialise(materialise(model), weights)
+            self._start(model, subsample, statistics)
+        batch_size = min(int(self.batch_size), len(training))
+        n_batches = count_batches(len(training), batch_size)
+        with torch.device("meta"):
+            task = self._task(model, len(training) // n_batches)
+        if task is not model:
+            _initialise_new(task, model, weights)
+
+        max_iter = n_batches if one_pass else int(self.max_iter)
+        period = max(1, min(50, max_iter // 20))
+        context = self._init_callback_context(max_subtasks=math.ceil(max_iter / period))
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        net = TermNet(
+            task,
+            **{
+                "max_iter": max_iter,
+                "period": period,
+                "generator": make_generator(seeds[4], device),
+                "order": order,
+                "decay_lr": not one_pass,
+                "precision": self.precision,
+                "validation_data": None if held_out is None else (held_out,),
+                "lr": float(self.lr),
+                "batch_size": batch_size,
+                "callbacks": [*self._own_callbacks(context, model), *(self.callbacks or ())],
+                "device": str(device),
+                "verbose": int(self.verbose > 1),
+                **(self.net_params or {}),
+            },
+        )
+        taken = self.n_iter_ if go_on else 0
+        try:
+            task.train()
+            net.train((training,))
+        except KeyboardInterrupt:
+            if net.steps_ > 0 and len(net.history) > 0:
+                self._keep(net, model, taken, subsample, statistics)
+                self._interrupted_fit_is_usable = True
+            raise
+        self._keep(net, model, taken, subsample, statistics)
+        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return self
+
+    def _keep(
+        self,
+        net: TermNet,
+        model: nn.Module,
+        taken: int,
+        subsample: np.ndarray,
+        generator: torch.Generator,
+    ) -> None:
+        self.model_ = model.to("cpu").eval().requires_grad_(False)
+        self.history_ = read_history(net)
+        self.n_iter_ = taken + net.steps_
+        self._finish(subsample, generator)
+
+    def _own_callbacks(self, context: Any, model: nn.Module) -> list[Any]:
+        name = type(self).__name__
+        callbacks: list[Any] = [Progress(name, int(self.verbose))] if self.verbose else []
+        running: list[Any] = []
+
+        def begin() -> None:
+            running.append(context.subcontext(task_name="period"))
+            running[-1].call_on_fit_task_begin(estimator=self)
+
+        def snapshot() -> dict[str, Any]:
+            return {"model_": copy.deepcopy(model).to("cpu").eval().requires_grad_(False)}
+
+        def end(net: TermNet) -> bool:
+            return running.pop().call_on_fit_task_end(
+                estimator=self, reconstruction_attributes=snapshot
+            )
+
+        return [*callbacks, Period(begin, end)]
+
+    def _check_shared_parameters(self) -> None:
+        check_weight(self.lr, "lr", positive=True)
+        check_count(self.max_iter, "max_iter")
+        check_count(self.batch_size, "batch_size")
+        check_probability(self.validation_fraction, "validation_fraction", below_one=True)
+        check_count(self.verbose, "verbose", minimum=0)
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"precision must be 'float32' or 'bfloat16'; got {self.precision!r}."
+            )
+
+    def _split(
+        self, series: np.ndarray, generator: torch.Generator
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Hold out `validation_fraction` of the series, at least one where two remain."""
+        fraction = float(self.validation_fraction)
+        if fraction == 0 or len(series) < 2:
+            return series, None
+        n_held_out = min(max(1, round(fraction * len(series))), len(series) - 1)
+        order = torch.randperm(len(series), generator=generator).numpy()
+        return series[np.sort(order[n_held_out:])], series[np.sort(order[:n_held_out])]
+
+    # Data ---------------------------------------------------------------------------------
+
+    def _check_X(self, X: Any, reset: bool) -> np.ndarray:
+        """Return series as (n, C, L); with `reset` remember their shape, else compare it."""
+        name = type(self).__name__
+        if isinstance(X, Tensor):
+            X = X.detach().cpu().numpy()
+        for axis in ("index", "columns"):
+            if getattr(getattr(X, axis, None), "nlevels", 1) > 1:
+                raise ValueError(
+                    f"X has a MultiIndex as its {axis}, which {name} would misread: pass an "
+                    "array of shape (n_samples, n_channels, n_timepoints)."
+                )
+        # Other shapes go to validate_data too, for scikit-learn's own messages.
+        if _n_axes(X) == 3:
+            X = check_array(X, dtype="numeric", ensure_all_finite=False, allow_nd=True)
+        else:
+            X = validate_data(self, X, dtype="numeric", ensure_all_finite=False, reset=reset)
+        series = check_series(X, name)
+        if reset:
+            self.input_shape_ = tuple(int(size) for size in X.shape[1:])
+            self.n_features_in_ = math.prod(self.input_shape_)
+            if X.ndim == 3:
+                self.__dict__.pop("feature_names_in_", None)
+        elif series.shape[1:] != self._series_shape:
+            raise ValueError(
+                f"X has series of shape {tuple(X.shape[1:])}, but {name} was fitted on series "
+                f"of shape {self.input_shape_}."
+            )
+        return series
+
+    @property
+    def _series_shape(self) -> tuple[int, int]:
+        """(C, L) of the fitted series."""
+        shape = self.input_shape_
+        return (1, shape[0]) if len(shape) == 1 else (shape[0], shape[1])
+
+    def _as_given(self, series: np.ndarray) -> np.ndarray:
+        """Bring series (n, C, L) to the number of axes that `fit` saw."""
+        return series.reshape(len(series), *self.input_shape_)
+
+    # Inference ----------------------------------------------------------------------------
+
+    def _device(self) -> torch.device:
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(
+                f"device must be 'auto' or a torch device that this machine has; got "
+                f"{self.device!r}. CUDA is {'' if torch.cuda.is_available() else 'not '}available."
+            ) from error
+        return device
+
+    def _inference(
+        self, function: Callable[[nn.Module, Tensor], Tensor], rows: np.ndarray
+    ) -> np.ndarray:
+        """Apply ``function(model, batch)`` to rows in batches, on the device.
+
+        Parameters
+        ----------
+        function : callable
+            Takes the model and a tensor of rows on its device.
+        rows : ndarray of shape (n, ...)
+            int64 stays what it is, everything else becomes float32.
+
+        Returns
+        -------
+        result : ndarray of shape (n, ...)
+        """
+        device = self._device()
+        # A copy: moving the kept model would race with other threads.
+        model = self.model_ if device.type == "cpu" else copy.deepcopy(self.model_).to(device)
+        limit = _CPU_BATCH if device.type == "cpu" else _CUDA_BATCH
+        size = max(1, limit // max(1, math.prod(self._series_shape)))
+        result: np.ndarray | None = None
+        with torch.inference_mode():
+            for start in range(0, len(rows), size):
+                batch = as_tensor(rows[start : start + size]).to(device)
+                part = function(model, batch).cpu().numpy()
+                if result is None:
+                    result = np.empty((len(rows), *part.shape[1:]), part.dtype)
+                result[start : start + size] = part
+        assert result is not None, "callers pass at least one row"
+        return result
+
+    # Parameters and state -----------------------------------------------------------------
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of parts as ``<option>__<parameter>``.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters and their values.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If a parameter does not exist, or belongs to a part that is given by name.
+        """
+        refuse_nested_names(self, params)
+        return super().set_params(**params)
+
+    def _own_parameters(self) -> dict[str, Any]:
+        """Copies of the parameters that shape the model, as they are now."""
+        return {
+            name: clone(value, safe=False)
+            for name, value in self.get_params(deep=False).items()
+            if name not in _SHARED_TYPES
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        model = state.get("model_")
+        if isinstance(model, nn.Module):
+            # Arrays, so that pickle, skops and memory-mapping by joblib see no torch object.
+            state["model_"] = {
+                name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()
+            }
+        return state
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        super().__setstate__(dict(state))
+        arrays = self.__dict__.get("model_")
+        if isinstance(arrays, Mapping):
+            self.model_ = self._rebuild(arrays)
+
+    def _rebuild(self, arrays: Mapping[str, np.ndarray]) -> nn.Module:
+        """Build the fitted model again, from its weights as arrays."""
+        # The parameters may have been changed since fit; those of the fit shape the model.
+        fitted = type(self)(**self._architecture)
+        fitted.input_shape_ = self.input_shape_
+        with torch.device("meta"):
+            model = fitted._build()
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+        model.load_state_dict(tensors, assign=True)
+        return model.eval().requires_grad_(False)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def _check_is_fitted(self) -> None:
+        check_is_fitted(self)
+
+
+def take_rows(series: np.ndarray, limit: int, generator: torch.Generator) -> np.ndarray:
+    """Return all rows where there are at most `limit`, else a random sample of that size."""
+    if len(series) <= limit:
+        return series
+    order = torch.randperm(len(series), generator=generator)[:limit].numpy()
+    return series[np.sort(order)]
+
+
+def blocks(series: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Yield float32 blocks of at most `size` rows."""
+    for start in range(0, len(series), size):
+        yield np.asarray(series[start : start + size], dtype=np.float32)
+
+
+def _initialise_new(task: nn.Module, model: nn.Module, generator: torch.Generator) -> None:
+    """Start the weights that a task adds to a model that has its own already."""
+    materialise(task)
+    for child in task.children():
+        if child is not model:
+            initialise(child, generator)
+
+
+def _n_axes(X: Any) -> int:
+    """Number of axes of an array-like, without `np.ndim`, which some array-likes refuse."""
+    if hasattr(X, "shape"):
+        return len(X.shape)
+    depth = 0
+    while isinstance(X, (list, tuple)) and len(X) > 0:
+        X = X[0]
+        depth += 1
+    return depth + len(getattr(X, "shape", ()))

@@ -1,0 +1,413 @@
+"""Training engine: a skorch net without per-step bookkeeping. Only this file knows skorch."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import skorch
+import torch
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+# Optimizers of torch that take fused=True on CPU as well as on CUDA.
+_FUSED = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
+
+# Share of the steps in which the learning rate rises to its full value.
+_WARM_UP = 0.05
+
+
+class StopTraining(Exception):
+    """Raised between two periods to end training early, keeping what is learned."""
+
+
+class Batches:
+    """Batches of one or several arrays that share their first axis.
+
+    On a CUDA device the arrays are moved there once when they take less than half of its
+    free memory; otherwise, and on the CPU, each batch is gathered from the arrays, which
+    may be memory-mapped and are never copied as a whole.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray
+        Integer labels or codes stay int64, everything else becomes float32.
+    batch_size : int
+        Largest number of rows in a batch. A pass is cut into batches whose sizes differ by
+        one at most, so there is no ragged tail.
+    device : torch.device
+    generator : torch.Generator or None
+        Order of the rows, drawn anew for each pass; None keeps their order.
+    """
+
+    def __init__(
+        self,
+        arrays: Sequence[np.ndarray],
+        batch_size: int,
+        device: torch.device,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        self.arrays = arrays
+        self.device = device
+        self.generator = generator
+        self.n_rows = len(arrays[0])
+        self.n_batches = count_batches(self.n_rows, batch_size)
+        self.resident: list[Tensor] | None = None
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            if sum(array.size * 8 for array in arrays) < free / 2:
+                self.resident = [as_tensor(array).to(device) for array in arrays]
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        """One pass over the rows."""
+        order = (
+            torch.arange(self.n_rows)
+            if self.generator is None
+            else torch.randperm(self.n_rows, generator=self.generator)
+        )
+        if self.resident is not None:
+            order = order.to(self.device)
+        for rows in order.tensor_split(self.n_batches):
+            if self.resident is not None:
+                yield [tensor[rows] for tensor in self.resident]
+            else:
+                index = rows.numpy()
+                yield [as_tensor(array[index]).to(self.device) for array in self.arrays]
+
+    def forever(self) -> Iterator[list[Tensor]]:
+        """Pass after pass, without an end."""
+        while True:
+            yield from self
+
+
+def count_batches(n_rows: int, batch_size: int) -> int:
+    """Number of batches in a pass over rows; none of them has a single row if avoidable."""
+    n_batches = math.ceil(n_rows / batch_size)
+    # A batch of one row has no batch statistics; it is merged with another.
+    return n_batches if batch_size == 1 else max(1, min(n_batches, n_rows // 2))
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """Return an array as float32 or int64 tensor that is safe to write to."""
+    wanted = np.int64 if array.dtype == np.int64 else np.float32
+    array = np.asarray(array, dtype=wanted, order="C")
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def parameter_groups(module: nn.Module, lr: float) -> list[dict[str, Any]]:
+    """Sort parameters by learning rate and weight decay.
+
+    A module's attribute ``lr_multiplier`` scales the rate of its own parameters and frees
+    them of weight decay, as biases and norms are (fewer than two axes).
+    """
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    seen: set[int] = set()
+    for part in module.modules():
+        multiplier = getattr(part, "lr_multiplier", None)
+        for parameter in part.parameters(recurse=False):
+            if parameter.requires_grad and id(parameter) not in seen:
+                seen.add(id(parameter))
+                decays = multiplier is None and parameter.ndim > 1
+                groups.setdefault((multiplier or 1.0, decays), []).append(parameter)
+    return [
+        {"params": parameters, "lr": lr * multiplier} | ({} if decays else {"weight_decay": 0.0})
+        for (multiplier, decays), parameters in groups.items()
+    ]
+
+
+class TermNet(skorch.NeuralNet):
+    """Skorch net over a task: a module that returns the named terms of its loss.
+
+    An epoch of this net is a *period* of steps. Each step costs what a plain torch loop
+    costs: nothing is read back from the device and no hook is called that no callback
+    overrides. At the end of a period the history gets one row with the mean of the loss
+    (``train_loss``) and of each term.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        ``module(*batch, generator=generator)`` returns a dict of weighted scalars.
+    max_iter : int
+        Number of optimizer steps.
+    period : int
+        Steps between two readings.
+    generator : torch.Generator
+        Random numbers of the task, on the device that trains.
+    order : torch.Generator
+        Order of the training rows, on the CPU.
+    decay_lr : bool
+        Whether the learning rate warms up and then follows a cosine to zero; constant
+        otherwise.
+    precision : {"float32", "bfloat16"}
+        With "bfloat16" the task runs under autocast.
+    gradient_clip : float
+        Largest norm of the gradient of all parameters; None for no limit.
+    patience : int
+        Periods without a lower validation loss before training stops.
+    validation_data : sequence of ndarray or None
+        Held-out arrays.
+    **kwargs
+        See `skorch.NeuralNet`.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        max_iter: int,
+        period: int,
+        generator: torch.Generator,
+        order: torch.Generator,
+        decay_lr: bool = True,
+        precision: str = "float32",
+        gradient_clip: float | None = 1.0,
+        patience: int = 10,
+        validation_data: Sequence[np.ndarray] | None = None,
+        optimizer: Any = torch.optim.AdamW,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            module,
+            criterion=nn.Identity,
+            optimizer=optimizer,
+            max_epochs=math.ceil(max_iter / period),
+            train_split=None,
+            **kwargs,
+        )
+        self.max_iter = max_iter
+        self.period = period
+        self.generator = generator
+        self.order = order
+        self.decay_lr = decay_lr
+        self.precision = precision
+        self.gradient_clip = gradient_clip
+        self.patience = patience
+        self.validation_data = validation_data
+
+    def get_default_callbacks(self) -> list[tuple[str, Callback]]:
+        if self.validation_data is None:
+            return []
+        stopping = EarlyStopping(patience=self.patience, load_best=True, sink=_silent)
+        return [("early_stopping", stopping)]
+
+    def initialize_optimizer(self, triggered_directly: bool | None = None) -> "TermNet":
+        if hasattr(self, "optimizer__param_groups"):
+            super().initialize_optimizer(triggered_directly)
+        else:
+            options = self.get_params_for("optimizer")
+            if self.optimizer in _FUSED:
+                options.setdefault("fused", True)
+            options.setdefault("lr", self.lr)
+            groups = parameter_groups(self.module_, options["lr"])
+            self.optimizer_ = self.optimizer(groups, **options)
+        has_own = any(isinstance(callback, LRScheduler) for _, callback in self.callbacks_)
+        self.schedule_ = (
+            torch.optim.lr_scheduler.LambdaLR(self.optimizer_, self._lr_factor)
+            if self.decay_lr and not has_own
+            else None
+        )
+        return self
+
+    def _lr_factor(self, step: int) -> float:
+        warm_up = max(1, math.ceil(_WARM_UP * self.max_iter))
+        if step < warm_up:
+            return (step + 1) / warm_up
+        done = (step - warm_up) / max(1, self.max_iter - warm_up)
+        return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+    def train(self, arrays: Sequence[np.ndarray]) -> None:
+        """Initialise, then take the steps. KeyboardInterrupt restores the best and passes on."""
+        self.initialize()
+        self.steps_ = 0
+        self._overriders = {
+            name: [cb for _, cb in self.callbacks_ if _overrides(cb, name)]
+            for name in ("on_batch_begin", "on_batch_end", "on_grad_computed")
+        }
+        self.notify("on_train_begin", X=arrays, y=None)
+        try:
+            self.fit_loop(arrays)
+        except StopTraining:
+            pass
+        finally:
+            if self.steps_ > 0 and len(self.history) > 0:
+                self.notify("on_train_end", X=arrays, y=None)
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        # Skorch's early stopping raises KeyboardInterrupt; a user's Ctrl-C does too.
+        getattr(self, method_name)(self, **kwargs)
+        stop = False
+        for _, callback in self.callbacks_:
+            try:
+                getattr(callback, method_name)(self, **kwargs)
+            except KeyboardInterrupt:
+                if not isinstance(callback, EarlyStopping):
+                    raise
+                stop = True
+        if stop:
+            raise StopTraining
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
+        return X, self.validation_data
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        device = torch.device(self.device)
+        if training:
+            return Batches(dataset, self.batch_size, device, self.order).forever()
+        return Batches(dataset, self.batch_size, device)
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Callable, **fit_params: Any
+    ) -> None:
+        if iterator is None:
+            return
+        self._set_training(training)
+        if training:
+            self._train_period(iterator)
+        else:
+            self._validate(iterator)
+
+    def _train_period(self, iterator: Iterator[list[Tensor]]) -> None:
+        log: list[dict[str, Tensor]] = []
+        rows = 0
+        for _ in range(min(self.period, self.max_iter - self.steps_)):
+            batch = next(iterator)
+            log.append(self.train_step(batch))
+            rows += len(batch[0])
+            self.steps_ += 1
+        means = self._read(log)
+        self.history.record("step", self.steps_)
+        self.history.record("lr", float(self.optimizer_.param_groups[0]["lr"]))
+        for name, value in means.items():
+            self.history.record(name, value)
+        self.history.record("train_loss", sum(means.values()))
+        self.history.new_batch()
+        self.history.record_batch("train_loss", sum(means.values()))
+        self.history.record_batch("train_batch_size", rows)
+        self.history.record("train_batch_count", len(log))
+
+    def _read(self, log: list[dict[str, Tensor]]) -> dict[str, float]:
+        """Read the terms of a period from the device: the only synchronisation."""
+        names = list(log[0])
+        values = torch.stack([torch.stack([terms[name] for name in names]) for terms in log])
+        table = values.double().cpu().numpy()  # (steps, terms)
+        broken = np.argwhere(~np.isfinite(table))
+        if len(broken):
+            row, column = broken[0]
+            step = self.steps_ - len(log) + int(row) + 1
+            raise FloatingPointError(
+                f"The loss became {table[row, column]} at step {step} (term "
+                f"{names[column]!r}). Lower lr, or lower the limit of the gradient with "
+                "net_params={'gradient_clip': ...}."
+            )
+        return dict(zip(names, table.mean(0).tolist(), strict=True))
+
+    def train_step(self, batch: list[Tensor], **fit_params: Any) -> dict[str, Tensor]:
+        hooks = self._overriders
+        for callback in hooks["on_batch_begin"]:
+            callback.on_batch_begin(self, batch=batch, training=True)
+        self.optimizer_.zero_grad()
+        terms = self._terms(batch)
+        loss = torch.stack(list(terms.values())).sum()
+        loss.backward()
+        for callback in hooks["on_grad_computed"]:
+            named = self.get_all_learnable_params()
+            callback.on_grad_computed(self, named_parameters=named, batch=batch, training=True)
+        if self.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.module_.parameters(), self.gradient_clip)
+        self.optimizer_.step()
+        if self.schedule_ is not None:
+            self.schedule_.step()
+        detached = {name: term.detach() for name, term in terms.items()}
+        if hooks["on_batch_end"]:
+            self.history.new_batch()
+            for callback in hooks["on_batch_end"]:
+                callback.on_batch_end(self, batch=batch, training=True, loss=loss.detach())
+        return detached
+
+    def _terms(self, batch: list[Tensor]) -> dict[str, Tensor]:
+        lowered = self.precision == "bfloat16"
+        device_type = batch[0].device.type
+        autocast: contextlib.AbstractContextManager = (
+            torch.autocast(device_type, torch.bfloat16) if lowered else contextlib.nullcontext()
+        )
+        with autocast:
+            return self.module_(*batch, generator=self.generator)
+
+    @torch.no_grad()
+    def _validate(self, iterator: Batches) -> None:
+        # The same random numbers at every validation, and none taken from training.
+        state = self.generator.get_state()
+        log: list[Tensor] = []
+        weights: list[int] = []
+        for batch in iterator:
+            log.append(torch.stack(list(self._terms(batch).values())).sum())
+            weights.append(len(batch[0]))
+        self.generator.set_state(state)
+        values = torch.stack(log).double().cpu().numpy()
+        self.history.record("valid_loss", float(np.average(values, weights=weights)))
+        self.history.record("valid_batch_count", len(log))
+
+
+class Progress(Callback):
+    """Progress bar (1) or a line per period (2)."""
+
+    def __init__(self, title: str, verbose: int) -> None:
+        self.title = title
+        self.verbose = verbose
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        if self.verbose == 1:
+            self.bar_ = tqdm(total=net.max_iter, desc=self.title, unit="step")
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        row = net.history[-1]
+        if self.verbose == 1:
+            self.bar_.update(net.steps_ - self.bar_.n)
+            self.bar_.set_postfix(loss=f"{row['train_loss']:.4g}")
+        else:
+            names = [name for name in row if name not in _BOOKKEEPING]
+            values = ", ".join(f"{name} {row[name]:.4g}" for name in names)
+            print(f"[{self.title}] step {row['step']}/{net.max_iter}: {values}")
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        if self.verbose == 1:
+            self.bar_.close()
+
+
+class Period(Callback):
+    """Calls ``begin()`` and ``end(net)`` around each period; stops when `end` says so."""
+
+    def __init__(self, begin: Callable[[], None], end: Callable[[Any], bool]) -> None:
+        self.begin = begin
+        self.end = end
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        self.begin()
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        if self.end(net):
+            raise StopTraining
+
+
+_BOOKKEEPING = {"batches", "epoch", "step", "train_batch_count", "valid_batch_count", "dur"}
+
+
+def read_history(net: TermNet) -> dict[str, list[float]]:
+    """Return the history as lists: step, loss, every term, valid_loss, lr, callbacks' scores."""
+    columns: dict[str, list[float]] = {}
+    for row in net.history:
+        for name, value in row.items():
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if name == "step" or (is_number and name not in _BOOKKEEPING):
+                columns.setdefault("loss" if name == "train_loss" else name, []).append(value)
+    return columns
+
+
+def _overrides(callback: Callback, name: str) -> bool:
+    return getattr(type(callback), name) is not getattr(Callback, name)
+
+
+def _silent(*args: Any, **kwargs: Any) -> None:
+    """Take a message and print nothing."""

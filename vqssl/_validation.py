@@ -1,0 +1,122 @@
+"""Checks of parameters and series that every estimator shares."""
+
+import math
+import numbers
+import warnings
+from typing import Any
+
+import numpy as np
+
+# Numbers that one finiteness check holds at a time (16 MB of float32).
+_BLOCK = 2**22
+
+# An array with more channels per time point than this is taken for one with time in the middle.
+_MANY_CHANNELS = 4
+
+
+def check_count(value: Any, name: str, minimum: int = 1) -> int:
+    """Return `value` as an int of at least `minimum`.
+
+    Raises
+    ------
+    TypeError
+        If `value` is no integer.
+    ValueError
+        If `value` is too small.
+    """
+    message = f"{name} must be an integer of at least {minimum}; got {value!r}."
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(message)
+    if value < minimum:
+        raise ValueError(message)
+    return int(value)
+
+
+def check_weight(value: Any, name: str, *, positive: bool = False) -> float:
+    """Return `value` as a finite float that is not negative (or, on request, above zero).
+
+    Raises
+    ------
+    TypeError
+        If `value` is no real number.
+    ValueError
+        If `value` is out of range or not finite.
+    """
+    wanted = "a finite number above 0" if positive else "a finite number of at least 0"
+    message = f"{name} must be {wanted}; got {value!r}."
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(message)
+    if not math.isfinite(value) or value < 0 or (positive and value == 0):
+        raise ValueError(message)
+    return float(value)
+
+
+def check_probability(value: Any, name: str, *, below_one: bool = False) -> float:
+    """Return `value` as a float in [0, 1], or in [0, 1) with `below_one`.
+
+    Raises
+    ------
+    TypeError
+        If `value` is no real number.
+    ValueError
+        If `value` is out of range.
+    """
+    interval = "[0, 1)" if below_one else "[0, 1]"
+    message = f"{name} must be a number in {interval}; got {value!r}."
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(message)
+    if not 0 <= value <= 1 or (below_one and value == 1):
+        raise ValueError(message)
+    return float(value)
+
+
+def check_series(X: Any, estimator_name: str) -> np.ndarray:
+    """Return series as an array of real numbers of shape (n, C, L), without copying it.
+
+    Accepts (n_samples, n_timepoints), one channel, and (n_samples, n_channels,
+    n_timepoints).
+
+    Raises
+    ------
+    ValueError
+        If `X` has another number of axes, is empty, or holds NaN or infinity.
+    """
+    X = np.asarray(X)
+    if X.ndim not in (2, 3):
+        raise ValueError(
+            "X must have shape (n_samples, n_timepoints) or (n_samples, n_channels, "
+            f"n_timepoints); got {X.ndim} axes, shape {X.shape}."
+        )
+    if 0 in X.shape:
+        raise ValueError(f"X must have at least one sample and one time point; got {X.shape}.")
+    if X.ndim == 3 and X.shape[1] > _MANY_CHANNELS * X.shape[2]:
+        warnings.warn(
+            f"X has {X.shape[1]} channels of {X.shape[2]} time points each: time must be the "
+            "last axis. If yours is the middle one, pass X.swapaxes(1, 2).",
+            UserWarning,
+            stacklevel=4,
+        )
+    series = X[:, None, :] if X.ndim == 2 else X
+    _check_finite(series, estimator_name)
+    return series
+
+
+def _check_finite(series: np.ndarray, estimator_name: str) -> None:
+    """Look for NaN, infinity and numbers beyond float32 block by block."""
+    if series.dtype.kind in "biu":
+        return
+    rows = max(1, _BLOCK // series[0].size)
+    for start in range(0, len(series), rows):
+        with np.errstate(over="ignore"):
+            block = series[start : start + rows].astype(np.float32)
+        finite = np.isfinite(block)
+        if finite.all():
+            continue
+        sample, channel, point = np.argwhere(~finite)[0]
+        value = series[start + sample, channel, point]
+        what = "NaN" if np.isnan(value) else "infinity or a value too large for float32"
+        raise ValueError(
+            f"Input X contains {what} (sample {start + sample}, channel {channel}, time point "
+            f"{point}). {estimator_name} does not accept missing or infinite values: "
+            "interpolate them, or leave out the series that have them."
+        )

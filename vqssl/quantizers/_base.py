@@ -1,0 +1,128 @@
+"""What a quantizer is: continuous latents in, vectors of a finite codebook out."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vqssl._parts import Part
+from vqssl._seed import integers, normal
+
+# Largest distance table, in numbers, that nearest_codes holds at one time (64 MB).
+_TABLE_LIMIT = 2**24
+
+
+class Quantized(NamedTuple):
+    """What a quantizer makes of latents: vectors, codes and terms of the loss."""
+
+    vectors: Tensor  # (B, N, D), straight-through gradient to the latents
+    codes: Tensor  # (B, N) int64
+    terms: dict[str, Tensor]  # weighted scalars
+
+
+class QuantizerModule(nn.Module, ABC):
+    """Base class of the torch modules that quantizer parts build."""
+
+    n_codes: int
+    """K, number of entries of the codebook."""
+
+    @property
+    @abstractmethod
+    def codebook(self) -> Tensor:
+        """All vectors, shape (K, D)."""
+
+    @abstractmethod
+    def forward(self, z: Tensor, generator: torch.Generator | None = None) -> Quantized:
+        """Quantise latents of shape (B, N, D); in training mode, learn from them."""
+
+    def encode(self, z: Tensor) -> Tensor:
+        """Return the codes of latents, (B, N, D) -> (B, N) int64."""
+        return nearest_codes(z, self.codebook)
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """Return the vectors of codes, (B, N) -> (B, N, D)."""
+        return nn.functional.embedding(codes, self.codebook)
+
+    def start(self, z: Tensor, generator: torch.Generator) -> None:  # noqa: B027
+        """Place the codebook on encoder outputs of shape (n, D) before training."""
+
+
+class Quantizer(Part):
+    """Base class of quantizer parts: hyperparameters of a codebook and of its learning."""
+
+    def check(self, n_codes: int, code_dim: int) -> None:
+        """Check the hyperparameters; called before any training starts.
+
+        Parameters
+        ----------
+        n_codes : int
+            K, number of codes the tokenizer asks for.
+        code_dim : int
+            D, dimension of the latents.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a hyperparameter is out of range or of the wrong type.
+        """
+
+    @abstractmethod
+    def build(self, n_codes: int, code_dim: int) -> QuantizerModule:
+        """Return the module that quantises latents.
+
+        Parameters
+        ----------
+        n_codes : int
+            K, number of codes the tokenizer asks for.
+        code_dim : int
+            D, dimension of the latents.
+
+        Returns
+        -------
+        module : QuantizerModule
+        """
+
+
+def nearest_codes(z: Tensor, codebook: Tensor) -> Tensor:
+    """Index of the nearest codebook vector, argmin_j ||z - e_j||_2.
+
+    The squared distance is |z|^2 - 2 z.e + |e|^2, so the nearest vector has the largest
+    z.e - |e|^2 / 2: one matrix product, no (n, K, D) tensor. Always in float32, since
+    lower precision flips codes.
+
+    Parameters
+    ----------
+    z : Tensor of shape (..., D)
+    codebook : Tensor of shape (K, D)
+
+    Returns
+    -------
+    codes : Tensor of shape (...), int64
+    """
+    with torch.no_grad(), torch.autocast(z.device.type, enabled=False):
+        flat = z.reshape(-1, z.shape[-1]).float()  # (n, D)
+        keys = codebook.float()
+        offset = -0.5 * keys.square().sum(1)  # (K,)
+        rows = max(1, _TABLE_LIMIT // len(keys))
+        codes = [torch.addmm(offset, part, keys.T).argmax(1) for part in flat.split(rows)]
+        return torch.cat(codes).view(z.shape[:-1])
+
+
+def straight_through(z: Tensor, vectors: Tensor) -> Tensor:
+    """Value of `vectors`, gradient of `z`; both (B, N, D)."""
+    return z + (vectors - z).detach()
+
+
+def draw_rows(z: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Draw `n` of the latents (m, D), all different where there are enough of them.
+
+    Where there are not (n > m), rows repeat and get noise of a hundredth of the
+    latents' deviation, so that equal vectors can part.
+    """
+    if n <= len(z):
+        order = torch.randperm(len(z), generator=generator, device=generator.device)
+        return z[order[:n].to(z.device)].clone()
+    rows = z[integers(len(z), (n,), generator, z)]
+    spread = (z - z.mean(0)).square().mean().sqrt()
+    return rows + 0.01 * (spread + 1e-3) * normal(rows.shape, generator, rows)

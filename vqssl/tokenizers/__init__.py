@@ -1,0 +1,7 @@
+"""Tokenizers: series to codes and back."""
+
+from vqssl.tokenizers._base import BaseTokenizer
+from vqssl.tokenizers._ssl_vq import SSLVQTokenizer
+from vqssl.tokenizers._vq import VQTokenizer
+
+__all__ = ["BaseTokenizer", "SSLVQTokenizer", "VQTokenizer"]

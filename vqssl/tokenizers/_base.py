@@ -1,0 +1,338 @@
+"""BaseTokenizer: what every tokenizer offers over a model that encodes and decodes."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.metaestimators import available_if
+from torch import Tensor, nn
+
+from vqssl._base import TorchEstimator, blocks
+from vqssl.tokenizers._readout import code_frequencies, pool, pool_width
+
+OUTPUTS = ("codes", "features", "histogram", "latent", "quantized")
+
+# Deviations of a feature below this share of the largest are taken for no variation.
+_NO_VARIATION = 1e-6
+
+
+class TokenModel(nn.Module):
+    """What the model of a tokenizer offers; series are in the units of X."""
+
+    code_sizes: list[int]
+    """Number of codes at each token position, length N."""
+
+    token_groups: list[slice]
+    """Slices of the token axis, coarse to fine."""
+
+    def latents(self, x: Tensor) -> Tensor:
+        """Continuous latents, (B, C, L) -> (B, N, D)."""
+        raise NotImplementedError
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """Codes, (B, C, L) -> (B, N) int64."""
+        raise NotImplementedError
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """Quantised vectors of codes, (B, N) -> (B, N, D)."""
+        raise NotImplementedError
+
+    def decode(self, vectors: Tensor) -> Tensor:
+        """Series of quantised vectors, (B, N, D) -> (B, C, L)."""
+        raise NotImplementedError
+
+
+def _can_invert(estimator: "BaseTokenizer") -> bool:
+    return estimator.output in ("codes", "quantized")
+
+
+class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
+    """Base class of tokenizers: series to codes and back.
+
+    A subclass builds a `TokenModel` and says how many codes and dimensions it has.
+    """
+
+    _output_types: ClassVar[dict[str, list[Any]]] = {"output": [str]}
+
+    def encode(self, X: Any) -> np.ndarray:
+        """Return the codes of series.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_tokens), int64
+            ``0 <= codes[:, n] < code_sizes_[n]``.
+        """
+        return self._inference(lambda model, x: model.tokens(x), self._series(X))
+
+    def embed(self, X: Any) -> np.ndarray:
+        """Return the quantised vector of every token.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+
+        Returns
+        -------
+        vectors : ndarray of shape (n_samples, n_tokens, code_dim), float32
+        """
+        return self._inference(lambda model, x: model.lookup(model.tokens(x)), self._series(X))
+
+    def decode(self, codes: Any) -> np.ndarray:
+        """Return the series of codes.
+
+        Parameters
+        ----------
+        codes : array-like of int of shape (n_samples, n_tokens)
+            ``0 <= codes[:, n] < code_sizes_[n]``.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints), float32
+            Series of the fitted shape, in the units of the training series.
+
+        Raises
+        ------
+        ValueError
+            If `codes` has another shape or a code is out of range.
+        TypeError
+            If `codes` are not integers.
+        """
+        self._check_is_fitted()
+        codes = np.asarray(codes)
+        if codes.dtype.kind not in "iu":
+            raise TypeError(f"codes must be integers; got an array of {codes.dtype}.")
+        return self._decode(self._check_codes(codes))
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return one row of numbers per series, as `output` says.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_features_out), float32
+        """
+        series = self._series(X)
+        self._check_output()
+        return getattr(self, f"_{self.output}")(series)
+
+    @available_if(_can_invert)
+    def inverse_transform(self, Z: Any) -> np.ndarray:
+        """Return the reconstruction; exists for ``output="codes"`` and ``"quantized"``.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_features_out)
+            What `transform` returned.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints), float32
+            Series of the fitted shape, in the units of the training series.
+
+        Raises
+        ------
+        ValueError
+            If `Z` has another shape, or holds numbers that are no codes.
+        """
+        self._check_is_fitted()
+        Z = np.asarray(Z, dtype=np.float32)
+        if self.output == "codes":
+            if not np.isfinite(Z).all() or not np.array_equal(Z, np.round(Z)):
+                raise ValueError("Z must hold codes, which are whole numbers; got fractions.")
+            return self._decode(self._check_codes(Z.astype(np.int64)))
+        shape = (self.n_tokens_, self._vector_dim)
+        if Z.ndim != 2 or Z.shape[1] != shape[0] * shape[1]:
+            raise ValueError(
+                f"Z must have shape (n_samples, {shape[0] * shape[1]}); got {Z.shape}."
+            )
+        vectors = Z.reshape(len(Z), *shape)
+        return self._as_given(self._inference(lambda model, z: model.decode(z), vectors))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the share of the variation of series that survives the codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+        y : None
+            Ignored; here for scikit-learn's pipelines.
+
+        Returns
+        -------
+        score : float
+            1 - (sum of squared reconstruction errors) / (sum of squared deviations from
+            the mean of each channel over the training set): 1 is perfect. With
+            ``scaling="series"`` both sums are over series scaled one by one, since level
+            and size of a series are not in its codes. For series without deviation 1 if
+            perfect, else 0.
+        """
+        series = self._series(X)
+        error, deviation = self._inference(_errors, series).sum(0, dtype=np.float64)
+        if deviation == 0:
+            return float(error == 0)
+        return float(1 - error / deviation)
+
+    # Readouts -----------------------------------------------------------------------------
+
+    def _features(self, series: np.ndarray) -> np.ndarray:
+        return self._standardised("features", series)
+
+    def _latent(self, series: np.ndarray) -> np.ndarray:
+        return self._standardised("latent", series)
+
+    def _quantized(self, series: np.ndarray) -> np.ndarray:
+        return self._inference(lambda m, x: m.lookup(m.tokens(x)).flatten(1), series)
+
+    def _codes(self, series: np.ndarray) -> np.ndarray:
+        return self._inference(lambda model, x: model.tokens(x).float(), series)
+
+    def _histogram(self, series: np.ndarray) -> np.ndarray:
+        n_codes = self._n_codes
+        return self._inference(lambda m, x: code_frequencies(m.tokens(x), n_codes), series)
+
+    def _standardised(self, output: str, series: np.ndarray) -> np.ndarray:
+        raw = self._inference(getattr(self, f"_raw_{output}"), series)
+        raw -= self._readout_mean[output]
+        raw *= self._readout_scale[output]
+        return raw
+
+    def _raw_features(self, model: TokenModel, x: Tensor) -> Tensor:
+        codes = model.tokens(x)
+        return torch.cat([pool(model.lookup(codes)), code_frequencies(codes, self._n_codes)], 1)
+
+    def _raw_latent(self, model: TokenModel, x: Tensor) -> Tensor:
+        return pool(model.latents(x))
+
+    def _fit_readout(self, series: np.ndarray) -> None:
+        """Standardise the columns of the readouts by the training series."""
+        self._readout_mean: dict[str, np.ndarray] = {}
+        self._readout_scale: dict[str, np.ndarray] = {}
+        for output in ("features", "latent"):
+            raw = self._inference(getattr(self, f"_raw_{output}"), series)
+            deviation = raw.std(0, dtype=np.float64)
+            constant = deviation <= _NO_VARIATION * max(deviation.max(), _NO_VARIATION)
+            scale = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
+            self._readout_mean[output] = raw.mean(0, dtype=np.float64).astype(np.float32)
+            self._readout_scale[output] = scale.astype(np.float32)
+
+    # Sizes, checks ------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def _vector_dim(self) -> int:
+        """D, dimension of a quantised vector."""
+
+    @property
+    def _n_codes(self) -> int:
+        """K, size of the largest vocabulary."""
+        return int(self.code_sizes_.max())
+
+    @property
+    def _n_features_out(self) -> int:
+        return {
+            "codes": self.n_tokens_,
+            "features": pool_width(self._vector_dim) + self._n_codes,
+            "histogram": self._n_codes,
+            "latent": pool_width(self._vector_dim),
+            "quantized": self.n_tokens_ * self._vector_dim,
+        }[self.output]
+
+    def _series(self, X: Any) -> np.ndarray:
+        self._check_is_fitted()
+        return self._check_X(X, reset=False)
+
+    def _check_output(self) -> None:
+        if self.output not in OUTPUTS:
+            names = ", ".join(map(repr, OUTPUTS))
+            raise ValueError(f"output must be one of {names}; got {self.output!r}.")
+
+    def _check_codes(self, codes: np.ndarray) -> np.ndarray:
+        if codes.ndim != 2 or codes.shape[1] != self.n_tokens_ or len(codes) == 0:
+            raise ValueError(
+                f"codes must have shape (n_samples, {self.n_tokens_}); got {codes.shape}."
+            )
+        wrong = np.argwhere((codes < 0) | (codes >= self.code_sizes_))
+        if len(wrong):
+            sample, token = wrong[0]
+            raise ValueError(
+                f"codes must lie in [0, {self.code_sizes_[token]}); got {codes[sample, token]} "
+                f"at sample {sample}, token {token}."
+            )
+        return codes.astype(np.int64)
+
+    def _decode(self, codes: np.ndarray) -> np.ndarray:
+        decoded = self._inference(lambda model, c: model.decode(model.lookup(c)), codes)
+        return self._as_given(decoded)
+
+    def _finish(self, series: np.ndarray, generator: torch.Generator) -> None:
+        model = self.model_
+        self.code_sizes_ = np.asarray(model.code_sizes, dtype=np.int64)
+        self.token_groups_ = list(model.token_groups)
+        self.n_tokens_ = len(self.code_sizes_)
+        codes = self._inference(lambda model, x: model.tokens(x), series)
+        self.perplexity_ = [perplexity(codes[:, group]) for group in self.token_groups_]
+        self._fit_readout(series)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = [] if self.output == "codes" else ["float32"]
+        return tags
+
+
+def perplexity(codes: np.ndarray) -> float:
+    """Exponential of the entropy of the code frequencies, in [1, K]."""
+    shares = np.bincount(codes.ravel()) / codes.size
+    shares = shares[shares > 0]
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def _errors(model: TokenModel, x: Tensor) -> Tensor:
+    """Squared error and squared deviation of each series, (B, 2) float64."""
+    target, mean, reconstruction = model.compare(x)  # type: ignore[operator]
+    error = (target - reconstruction).double().square().sum((1, 2))
+    deviation = (target - mean).double().square().sum((1, 2))
+    return torch.stack([error, deviation], 1)
+
+
+def series_statistics(series: np.ndarray, per_series: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of each channel, in float64.
+
+    Parameters
+    ----------
+    series : ndarray of shape (n, C, L)
+    per_series : bool
+        True: the average over series of each one's own mean and deviation. False: mean and
+        deviation over all points of all series.
+
+    Returns
+    -------
+    mean, deviation : ndarray of shape (C,)
+    """
+    means, squares = [], []
+    for block in blocks(series, 256):
+        means.append(block.mean(2, dtype=np.float64))
+        squares.append(block.var(2, dtype=np.float64))
+    mean, variance = np.concatenate(means), np.concatenate(squares)  # (n, C)
+    if per_series:
+        return mean.mean(0), np.sqrt(variance).mean(0)
+    return mean.mean(0), np.sqrt(variance.mean(0) + mean.var(0))

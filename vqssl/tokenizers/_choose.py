@@ -1,0 +1,37 @@
+"""Choice of augmentations without labels."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vqssl.augmentations import AUGMENTATIONS, Augmentation
+
+# What "auto" chooses from, mildest first.
+CANDIDATES = ("noise", "amplitude", "slope", "magnitude_warp", "window_warp", "crop")
+
+# An augmentation is kept if at least this share of views is nearest to its own series.
+_KEPT_SHARE = 0.9
+
+# Series that the choice looks at.
+_SAMPLE = 200
+
+
+def retrieval(original: Tensor, view: Tensor) -> float:
+    """Share of views whose nearest series is their own; both (n, C, L)."""
+    distances = torch.cdist(view.flatten(1), original.flatten(1))  # (n, n)
+    nearest = distances.argmin(1)
+    return float((nearest == torch.arange(len(nearest))).float().mean())
+
+
+def choose_augmentations(
+    scaler: nn.Module, series: np.ndarray, generator: torch.Generator
+) -> tuple[Augmentation, ...]:
+    """Return the augmentations that keep a series recognisable among the others."""
+    order = torch.randperm(len(series), generator=generator)[:_SAMPLE].numpy()
+    original = scaler(torch.from_numpy(np.asarray(series[np.sort(order)], dtype=np.float32)))
+    kept = []
+    for name in CANDIDATES:
+        augmentation = AUGMENTATIONS[name]()
+        if retrieval(original, augmentation(original, generator)) >= _KEPT_SHARE:
+            kept.append(augmentation)
+    return tuple(kept) or (AUGMENTATIONS[CANDIDATES[0]](),)

@@ -1,0 +1,385 @@
+"""VQ-VAE with a joint-embedding branch, "NC-VQVAE" (arXiv 2408.16613)."""
+
+import numbers
+import warnings
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vqssl._base import TorchEstimator
+from vqssl._parts import resolve
+from vqssl._validation import check_count, check_weight
+from vqssl.augmentations import AUGMENTATIONS, Augmentation, Compose
+from vqssl.backbones import Backbone
+from vqssl.losses import LOSSES, SSLLoss
+from vqssl.quantizers import Quantizer
+from vqssl.tokenizers._choose import choose_augmentations
+from vqssl.tokenizers._vq import VQVAE, _VQBase
+
+# Widest projection that projector_dim="auto" chooses.
+_WIDEST_PROJECTION = 256
+
+# Fewer directions than this in the latents of at least that many series is a collapse.
+_COLLAPSED_RANK = 1.5
+_ENOUGH_SERIES = 10
+
+
+class Projector(nn.Sequential):
+    """Two layers with batch normalisation between them, (B, 2 D) -> (B, P)."""
+
+    def __init__(self, in_dim: int, out_dim: int, whitening: nn.Module | None) -> None:
+        hidden = max(in_dim, out_dim)
+        layers = [
+            nn.Linear(in_dim, hidden, bias=False),
+            nn.BatchNorm1d(hidden, track_running_stats=False),
+            nn.ReLU(),
+            nn.Linear(hidden, out_dim),
+        ]
+        super().__init__(*layers, *([whitening] if whitening is not None else []))
+
+
+class JointEmbedding(nn.Module):
+    """Task: the terms of the VQ-VAE on the series, and a loss between two views.
+
+    One pass of the encoder serves the series and its view. The series is quantised and
+    reconstructed; the latents of both are pooled, projected and compared. The codebook
+    learns from the unchanged series only.
+    """
+
+    def __init__(
+        self,
+        model: VQVAE,
+        projector: nn.Module,
+        loss: SSLLoss,
+        augmentation: Augmentation | None,
+        weight: float,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.projector = projector
+        self.loss = loss
+        self.augmentation = augmentation
+        self.weight = weight
+
+    def forward(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        model = self.model
+        x = model.scaler(x)
+        view = x if self.augmentation is None else self.augmentation(x, generator)
+        z, z_view = model.encoder(torch.cat([x, view])).chunk(2)  # (B, N, D) each
+        quantized = model.quantizer(z, generator)
+        reconstruction = F.mse_loss(model.decoder(quantized.vectors).float(), x)
+        # View by view: statistics over both at once would tell one from the other.
+        first = self.projector(global_pool(z)).float()  # (B, P)
+        second = self.projector(global_pool(z_view)).float()
+        ssl = self.loss.terms(first, second)
+        return {
+            "reconstruction": reconstruction,
+            **quantized.terms,
+            **{f"ssl_{name}": self.weight * term for name, term in ssl.items()},
+        }
+
+
+def global_pool(z: Tensor) -> Tensor:
+    """Mean and maximum over the tokens, (B, N, D) -> (B, 2 D)."""
+    return torch.cat([z.mean(1), z.amax(1)], 1)
+
+
+def effective_rank(features: np.ndarray) -> float:
+    """Exponential of the entropy of the variance shares along the principal axes.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, F)
+
+    Returns
+    -------
+    rank : float
+        In [1, min(n - 1, F)]; 0 for constant features.
+
+    References
+    ----------
+    O. Roy, M. Vetterli, "The effective rank", EUSIPCO 2007, definition 1, here with
+    variances in place of singular values.
+    """
+    centred = features - features.mean(0)
+    variances = np.linalg.svd(centred, compute_uv=False) ** 2
+    if variances.sum() == 0:
+        return 0.0
+    shares = variances / variances.sum()
+    shares = shares[shares > 0]
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def diagnose(features: np.ndarray) -> dict[str, float]:
+    """Signs of collapse of features (n, F): deviation, correlation and rank.
+
+    Returns
+    -------
+    diagnostics : dict of str to float
+        ``feature_std``: mean deviation of a column. ``feature_correlation``: mean absolute
+        correlation between different columns that vary; 0 where fewer than two do.
+        ``effective_rank``: see `effective_rank`.
+    """
+    deviation = features.std(0, dtype=np.float64)
+    varying = features[:, deviation > 0]
+    correlation = 0.0
+    if varying.shape[1] > 1:
+        matrix = np.abs(np.corrcoef(varying, rowvar=False))
+        correlation = (matrix.sum() - np.trace(matrix)) / (matrix.size - len(matrix))
+    return {
+        "feature_std": float(deviation.mean()),
+        "feature_correlation": float(correlation),
+        "effective_rank": effective_rank(features),
+    }
+
+
+class SSLVQTokenizer(_VQBase):
+    """Tokenizer of time series by a VQ-VAE with a self-supervised branch ("NC-VQVAE").
+
+    While the vector-quantised autoencoder learns to reconstruct, a joint-embedding loss
+    asks that a series and an augmented view of it get the same latents, so that the codes
+    hold what the augmentations leave alone as well as the shape.
+
+    Parameters
+    ----------
+    n_codes : int, default=64
+        K, size of the codebook.
+    ssl : {"barlow_twins", "infonce", "vibcreg", "vicreg"} or SSLLoss, default="barlow_twins"
+        Joint-embedding loss: a key of `vqssl.losses.LOSSES` or a part.
+    augmentations : str, Augmentation, tuple of these or None, default="auto"
+        What makes the second view: a key of `vqssl.augmentations.AUGMENTATIONS`, a part,
+        or several, applied one after the other. None compares a series with itself.
+        "auto" chooses without labels, see Notes.
+    ssl_weight : float or "auto", default="auto"
+        Weight of the loss between views beside the reconstruction. "auto" is the loss's
+        own ``default_weight``; 0 leaves the branch out.
+    projector_dim : int or "auto", default="auto"
+        P, width of the projection that the views are compared in. "auto" is one less than
+        the batch, at most 256: a wider projection cannot be decorrelated by a batch.
+    code_dim : int, default=64
+        D, dimension of the latents and of the codebook vectors.
+    backbone : str or Backbone, default="conv"
+        Encoder and decoder: a key of `vqssl.backbones.BACKBONES` or a part.
+    quantizer : str or Quantizer, default="ema"
+        How the codebook is learned: a key of `vqssl.quantizers.QUANTIZERS` or a part.
+    compression : int or "auto", default="auto"
+        Time points per token, as in `VQTokenizer`.
+    scaling : {"dataset", "series"} or None, default="dataset"
+        Standardisation of the input, as in `VQTokenizer`.
+    output : {"features", "latent", "quantized", "codes", "histogram"}, default="features"
+        What `transform` returns, as in `VQTokenizer`.
+    lr : float, default=2e-3
+        Largest learning rate of AdamW; it warms up and then follows a cosine to zero.
+    max_iter : int, default=1000
+        Number of optimizer steps.
+    batch_size : int, default=32
+        Series per step, at most as many as there are; at least 2.
+    validation_fraction : float, default=0.0
+        Share of the series held out. Above 0, training stops when the held-out loss has
+        not fallen for ten periods, and the best weights are kept.
+    device : str or torch.device, default="auto"
+        "auto" is CUDA where there is one, else the CPU.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Arithmetic of training; `transform` always works in float32.
+    callbacks : list of skorch callbacks, default=None
+        Called during training. An epoch is a period of up to 50 steps.
+    net_params : dict, default=None
+        Arguments for the skorch net, for example ``{"gradient_clip": 0.5}``.
+    random_state : int, RandomState instance or None, default=None
+        Decides everything that is drawn. The same int gives the same bits on the CPU.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar, 2 prints a line per period.
+
+    Attributes
+    ----------
+    model_ : torch.nn.Module
+        The VQ-VAE, on the CPU in evaluation mode; the projector is dropped.
+    codebook_ : ndarray of shape (n_codes, code_dim)
+        Vectors of the codes.
+    code_sizes_ : ndarray of shape (n_tokens,), int64
+        Size of the vocabulary at each token position.
+    token_groups_ : list of slice
+        Slices of the token axis, coarse to fine; one here.
+    n_tokens_ : int
+        N, tokens per series.
+    perplexity_ : list of float
+        Exponential of the entropy of the code frequencies on the training set, in
+        [1, n_codes], one per token group.
+    augmentations_ : tuple of Augmentation
+        The augmentations that were used, in order.
+    diagnostics_ : dict of str to float
+        Of the pooled latents of the training series: ``feature_std`` (mean deviation of a
+        column), ``feature_correlation`` (mean absolute correlation between columns) and
+        ``effective_rank``.
+    history_ : dict of str to list
+        ``step``, ``loss``, every term of the loss and ``lr``, one entry per period.
+    n_iter_ : int
+        Number of steps taken.
+    input_shape_ : tuple of int
+        Shape of one training series.
+    n_features_in_ : int
+        Numbers in one training series.
+    feature_names_in_ : ndarray of str
+        Column names, where X was a data frame with string names.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If there are fewer than two series, so that the branch is left out, or if the
+        latents have collapsed.
+
+    See Also
+    --------
+    VQTokenizer : The same without the self-supervised branch.
+
+    Notes
+    -----
+    Departures from the paper: the views are compared before quantisation, both encoded in
+    one pass; the view is not reconstructed; the projection has two layers and is as
+    narrow as the batch, not 4096 wide.
+
+    ``augmentations="auto"`` TBD
+
+    References
+    ----------
+    "NC-VQVAE", arXiv:2408.16613; the losses are cited with their parts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vqssl import SSLVQTokenizer
+    >>> t = np.linspace(0, 6, 40)
+    >>> X = np.sin(t + np.linspace(0, 3, 20)[:, None])
+    >>> tokenizer = SSLVQTokenizer(ssl="vicreg", max_iter=20, random_state=0).fit(X)
+    >>> tokenizer.transform(X).shape
+    (20, 1024)
+    >>> sorted(tokenizer.diagnostics_)
+    ['effective_rank', 'feature_correlation', 'feature_std']
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **_VQBase._own_types,
+        "ssl": [str, SSLLoss],
+        "augmentations": [str, Augmentation, tuple, list, None],
+        "ssl_weight": [str, numbers.Real],
+        "projector_dim": [str, numbers.Integral],
+        **TorchEstimator._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        n_codes: int = 64,
+        *,
+        ssl: str | SSLLoss = "barlow_twins",
+        augmentations: Any = "auto",
+        ssl_weight: float | str = "auto",
+        projector_dim: int | str = "auto",
+        code_dim: int = 64,
+        backbone: str | Backbone = "conv",
+        quantizer: str | Quantizer = "ema",
+        compression: int | str = "auto",
+        scaling: str | None = "dataset",
+        output: str = "features",
+        lr: float = 2e-3,
+        max_iter: int = 1000,
+        batch_size: int = 32,
+        validation_fraction: float = 0.0,
+        device: str | torch.device = "auto",
+        precision: str = "float32",
+        callbacks: Any = None,
+        net_params: dict[str, Any] | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_codes = n_codes
+        self.ssl = ssl
+        self.augmentations = augmentations
+        self.ssl_weight = ssl_weight
+        self.projector_dim = projector_dim
+        self.code_dim = code_dim
+        self.backbone = backbone
+        self.quantizer = quantizer
+        self.compression = compression
+        self.scaling = scaling
+        self.output = output
+        self.lr = lr
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.precision = precision
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        resolve(self.ssl, "ssl", SSLLoss, LOSSES).check()
+        for augmentation in self._given_augmentations():
+            augmentation.check()
+        self._check_number_or_auto("ssl_weight", check_weight)
+        self._check_number_or_auto("projector_dim", check_count)
+        check_count(self.batch_size, "batch_size", minimum=2)
+
+    def _check_number_or_auto(self, name: str, check: Any) -> None:
+        value = getattr(self, name)
+        if isinstance(value, str):
+            if value != "auto":
+                raise ValueError(f"{name} must be 'auto' or a number; got {value!r}.")
+        else:
+            check(value, name)
+
+    def _given_augmentations(self) -> tuple[Augmentation, ...]:
+        """The augmentations the user named; none of them for None and "auto"."""
+        given = self.augmentations
+        if given is None or (isinstance(given, str) and given == "auto"):
+            return ()
+        parts = given if isinstance(given, (tuple, list)) else (given,)
+        return tuple(resolve(p, "augmentations", Augmentation, AUGMENTATIONS) for p in parts)
+
+    def _start(self, model: nn.Module, series: np.ndarray, generator: torch.Generator) -> None:
+        super()._start(model, series, generator)
+        if isinstance(self.augmentations, str) and self.augmentations == "auto":
+            self.augmentations_ = choose_augmentations(model.scaler, series, generator)
+        else:
+            self.augmentations_ = self._given_augmentations()
+
+    def _task(self, model: nn.Module, batch_size: int) -> nn.Module:
+        assert isinstance(model, VQVAE)
+        loss = resolve(self.ssl, "ssl", SSLLoss, LOSSES)
+        weight = loss.default_weight if self.ssl_weight == "auto" else float(self.ssl_weight)
+        if batch_size < 2:
+            warnings.warn(
+                "The self-supervised terms are left out: they compare series, and there is "
+                "only one.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        if batch_size < 2 or weight == 0:
+            return model
+        if self.projector_dim == "auto":
+            width = min(_WIDEST_PROJECTION, batch_size - 1)
+        else:
+            width = int(self.projector_dim)
+        whitening = loss.whitening(width, batch_size)
+        projector = Projector(2 * int(self.code_dim), width, whitening)
+        augmentation = Compose(self.augmentations_) if self.augmentations_ else None
+        return JointEmbedding(model, projector, loss, augmentation, weight)
+
+    def _finish(self, series: np.ndarray, generator: torch.Generator) -> None:
+        super()._finish(series, generator)
+        pooled = self._inference(lambda model, x: global_pool(model.latents(x)), series)
+        self.diagnostics_ = diagnose(pooled)
+        rank = self.diagnostics_["effective_rank"]
+        if len(series) >= _ENOUGH_SERIES and rank < _COLLAPSED_RANK:
+            warnings.warn(
+                f"The latents have collapsed: their effective rank is {rank:.2f}. Lower "
+                "ssl_weight, or choose other augmentations.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )

@@ -1,0 +1,354 @@
+"""VQ-VAE (van den Oord, Vinyals, Kavukcuoglu 2017) as a tokenizer of series."""
+
+import numbers
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vqssl._base import TorchEstimator
+from vqssl._parts import resolve
+from vqssl._validation import check_count
+from vqssl.backbones import BACKBONES, Backbone
+from vqssl.quantizers import QUANTIZERS, Quantizer, QuantizerModule
+from vqssl.tokenizers._base import BaseTokenizer, TokenModel, series_statistics
+
+SCALINGS = ("dataset", "series", None)
+
+# Series whose latents the codebook starts on.
+_CODEBOOK_SAMPLE = 512
+
+# Deviations below this share of the mean are rounding, not variation.
+_RELATIVE_FLOOR = 1e-6
+
+
+class Scaler(nn.Module):
+    """Standardise each channel over the training set, or each series by itself."""
+
+    mean: Tensor  # (C, 1)
+    deviation: Tensor  # (C, 1)
+
+    def __init__(self, n_channels: int, per_series: bool) -> None:
+        super().__init__()
+        self.per_series = per_series
+        self.register_buffer("mean", torch.empty(n_channels, 1))
+        self.register_buffer("deviation", torch.empty(n_channels, 1))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        self.mean.zero_()
+        self.deviation.fill_(1.0)
+
+    def start(self, mean: np.ndarray, deviation: np.ndarray) -> None:
+        """Set mean and deviation, both (C,); a constant channel keeps its size."""
+        constant = deviation <= _RELATIVE_FLOOR * np.abs(mean)
+        deviation = np.where(constant, 1.0, deviation)
+        self.mean.copy_(torch.from_numpy(mean).unsqueeze(1))
+        self.deviation.copy_(torch.from_numpy(deviation).unsqueeze(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.per_series:
+            return (x - self.mean) / self.deviation
+        mean = x.mean(2, keepdim=True)
+        deviation = x.std(2, correction=0, keepdim=True)
+        constant = deviation <= _RELATIVE_FLOOR * mean.abs()
+        return (x - mean) / torch.where(constant, 1.0, deviation)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        return x * self.deviation + self.mean
+
+
+class VQVAE(TokenModel):
+    """Encoder, quantizer, decoder; its own task."""
+
+    def __init__(
+        self, scaler: Scaler, encoder: nn.Module, quantizer: QuantizerModule, decoder: nn.Module
+    ) -> None:
+        super().__init__()
+        self.scaler = scaler
+        self.encoder = encoder
+        self.quantizer = quantizer
+        self.decoder = decoder
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Terms of equation 3, all means over elements, for series (B, C, L)."""
+        x = self.scaler(x)
+        z = self.encoder(x)  # (B, N, D)
+        quantized = self.quantizer(z, generator)
+        reconstruction = F.mse_loss(self.decoder(quantized.vectors).float(), x)
+        return {"reconstruction": reconstruction, **quantized.terms}
+
+    def latents(self, x: Tensor) -> Tensor:
+        return self.encoder(self.scaler(x))
+
+    def tokens(self, x: Tensor) -> Tensor:
+        return self.quantizer.encode(self.latents(x))
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        return self.quantizer.lookup(codes)
+
+    def decode(self, vectors: Tensor) -> Tensor:
+        return self.scaler.inverse(self.decoder(vectors))
+
+    def compare(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Series (B, C, L), their mean over the training set, and their reconstruction."""
+        vectors = self.lookup(self.tokens(x))
+        if self.scaler.per_series:
+            return self.scaler(x), torch.zeros_like(self.scaler.mean), self.decoder(vectors)
+        return x, self.scaler.mean, self.decode(vectors)
+
+
+def make_vqvae(
+    series_shape: tuple[int, int],
+    n_codes: int,
+    code_dim: int,
+    backbone: Backbone,
+    quantizer: Quantizer,
+    compression: int,
+    scaling: str | None,
+) -> VQVAE:
+    """Build a VQ-VAE for series of shape (C, L)."""
+    n_channels, length = series_shape
+    encoder, decoder = backbone.build(n_channels, length, code_dim, compression)
+    model = VQVAE(
+        Scaler(n_channels, scaling == "series"),
+        encoder,
+        quantizer.build(n_codes, code_dim),
+        decoder,
+    )
+    n_tokens = -(-length // compression)
+    model.code_sizes = [model.quantizer.n_codes] * n_tokens
+    model.token_groups = [slice(0, n_tokens)]
+    return model
+
+
+def automatic_compression(length: int) -> int:
+    """Time points per token: 2 to 64 points, 4 to 512, then as many as give 128 tokens."""
+    if length <= 64:
+        return min(2, length)
+    return max(4, -(-length // 128))
+
+
+class _VQBase(BaseTokenizer):
+    """What the tokenizers with one VQ-VAE share: their parameters and their start."""
+
+    _own_types: ClassVar[dict[str, list[Any]]] = {
+        "n_codes": [numbers.Integral],
+        "code_dim": [numbers.Integral],
+        "backbone": [str, Backbone],
+        "quantizer": [str, Quantizer],
+        "compression": [str, numbers.Integral],
+        "scaling": [str, None],
+        "output": [str],
+    }
+
+    def _check_parameters(self) -> None:
+        n_codes = check_count(self.n_codes, "n_codes")
+        code_dim = check_count(self.code_dim, "code_dim")
+        resolve(self.backbone, "backbone", Backbone, BACKBONES).check()
+        resolve(self.quantizer, "quantizer", Quantizer, QUANTIZERS).check(n_codes, code_dim)
+        if self.compression != "auto":
+            if isinstance(self.compression, str):
+                raise ValueError(
+                    f"compression must be 'auto' or an integer; got {self.compression!r}."
+                )
+            check_count(self.compression, "compression")
+        if self.scaling not in SCALINGS:
+            raise ValueError(
+                f"scaling must be 'dataset', 'series' or None; got {self.scaling!r}."
+            )
+        self._check_output()
+
+    def _build(self) -> VQVAE:
+        length = self._series_shape[1]
+        compression = (
+            automatic_compression(length) if self.compression == "auto" else self.compression
+        )
+        return make_vqvae(
+            self._series_shape,
+            int(self.n_codes),
+            int(self.code_dim),
+            resolve(self.backbone, "backbone", Backbone, BACKBONES),
+            resolve(self.quantizer, "quantizer", Quantizer, QUANTIZERS),
+            int(compression),
+            self.scaling,
+        )
+
+    def _start(self, model: nn.Module, series: np.ndarray, generator: torch.Generator) -> None:
+        assert isinstance(model, VQVAE)
+        if self.scaling is not None:
+            model.scaler.start(*series_statistics(series, model.scaler.per_series))
+        order = torch.randperm(len(series), generator=generator)[:_CODEBOOK_SAMPLE].numpy()
+        sample = torch.from_numpy(np.asarray(series[np.sort(order)], dtype=np.float32))
+        with torch.no_grad():
+            latents = model.latents(sample).flatten(0, 1)  # (n N, D)
+            model.quantizer.start(latents, generator)
+
+    def _finish(self, series: np.ndarray, generator: torch.Generator) -> None:
+        super()._finish(series, generator)
+        with torch.no_grad():
+            self.codebook_ = self.model_.quantizer.codebook.detach().numpy().copy()
+
+    @property
+    def _vector_dim(self) -> int:
+        return self.codebook_.shape[1]
+
+
+class VQTokenizer(_VQBase):
+    """Tokenizer of time series by a vector-quantised autoencoder (VQ-VAE).
+
+    Series become short sequences of integers from a learned codebook, from which they
+    can be reconstructed; `transform` makes of the codes one vector per series, ready for
+    any scikit-learn estimator.
+
+    Parameters
+    ----------
+    n_codes : int, default=64
+        K, size of the codebook.
+    code_dim : int, default=64
+        D, dimension of the latents and of the codebook vectors.
+    backbone : str or Backbone, default="conv"
+        Encoder and decoder: a key of `vqssl.backbones.BACKBONES` or a part.
+    quantizer : str or Quantizer, default="ema"
+        How the codebook is learned: a key of `vqssl.quantizers.QUANTIZERS` or a part.
+    compression : int or "auto", default="auto"
+        Time points per token. "auto" is 2 for series of up to 64 points, 4 for up to 512,
+        and beyond that as many as give about 128 tokens.
+    scaling : {"dataset", "series"} or None, default="dataset"
+        Standardisation of the input. "dataset": by one mean and deviation per channel
+        over the training set, undone on the way out. "series": each series and channel by
+        its own; on the way out the training set's average mean and deviation are put in
+        their place. None: the input is taken as it is.
+    output : {"features", "latent", "quantized", "codes", "histogram"}, default="features"
+        What `transform` returns; can be changed on a fitted tokenizer.
+
+        - "features": mean, maximum and deviation of the quantised vectors over the whole
+          and over quarters of the series, then code frequencies, every column standardised
+          by the training set; a function of the codes. Width 15 D + K.
+        - "latent": the same pools of the latents before quantisation. Width 15 D.
+        - "quantized": the quantised vectors, flattened. Width N D.
+        - "codes": the codes as numbers. Width N.
+        - "histogram": code frequencies. Width K.
+    lr : float, default=2e-3
+        Largest learning rate of AdamW; it warms up and then follows a cosine to zero.
+    max_iter : int, default=1000
+        Number of optimizer steps.
+    batch_size : int, default=32
+        Series per step, at most as many as there are.
+    validation_fraction : float, default=0.0
+        Share of the series held out. Above 0, training stops when the held-out loss has
+        not fallen for ten periods, and the best weights are kept.
+    device : str or torch.device, default="auto"
+        "auto" is CUDA where there is one, else the CPU.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Arithmetic of training; `transform` always works in float32.
+    callbacks : list of skorch callbacks, default=None
+        Called during training. An epoch is a period of up to 50 steps.
+    net_params : dict, default=None
+        Arguments for the skorch net, for example ``{"gradient_clip": 0.5}``.
+    random_state : int, RandomState instance or None, default=None
+        Decides everything that is drawn. The same int gives the same bits on the CPU.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar, 2 prints a line per period.
+
+    Attributes
+    ----------
+    model_ : torch.nn.Module
+        The VQ-VAE, on the CPU in evaluation mode.
+    codebook_ : ndarray of shape (n_codes, code_dim)
+        Vectors of the codes.
+    code_sizes_ : ndarray of shape (n_tokens,), int64
+        Size of the vocabulary at each token position.
+    token_groups_ : list of slice
+        Slices of the token axis, coarse to fine; one here.
+    n_tokens_ : int
+        N, tokens per series.
+    perplexity_ : list of float
+        Exponential of the entropy of the code frequencies on the training set, in
+        [1, n_codes], one per token group.
+    history_ : dict of str to list
+        ``step``, ``loss``, every term of the loss and ``lr``, one entry per period.
+    n_iter_ : int
+        Number of steps taken.
+    input_shape_ : tuple of int
+        Shape of one training series.
+    n_features_in_ : int
+        Numbers in one training series.
+    feature_names_in_ : ndarray of str
+        Column names, where X was a data frame with string names.
+
+    See Also
+    --------
+    SSLVQTokenizer : The same with a second, self-supervised branch.
+
+    Notes
+    -----
+    The loss is the sum of the mean squared reconstruction error of standardised series and
+    of the quantizer's terms, all means over elements, so that it depends neither on the
+    batch size nor on the length. The published codebook is learned by gradient or by
+    moving averages; ``quantizer`` says which, moving averages by default.
+
+    References
+    ----------
+    A. van den Oord, O. Vinyals, K. Kavukcuoglu, "Neural Discrete Representation
+    Learning", NeurIPS 2017, equations 1-3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vqssl import VQTokenizer
+    >>> t = np.linspace(0, 6, 40)
+    >>> X = np.sin(t + np.linspace(0, 3, 20)[:, None])
+    >>> tokenizer = VQTokenizer(n_codes=16, max_iter=100, random_state=0).fit(X)
+    >>> tokenizer.encode(X).shape
+    (20, 20)
+    >>> tokenizer.transform(X).shape
+    (20, 976)
+    >>> bool(tokenizer.score(X) > 0.5)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **_VQBase._own_types,
+        **TorchEstimator._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        n_codes: int = 64,
+        *,
+        code_dim: int = 64,
+        backbone: str | Backbone = "conv",
+        quantizer: str | Quantizer = "ema",
+        compression: int | str = "auto",
+        scaling: str | None = "dataset",
+        output: str = "features",
+        lr: float = 2e-3,
+        max_iter: int = 1000,
+        batch_size: int = 32,
+        validation_fraction: float = 0.0,
+        device: str | torch.device = "auto",
+        precision: str = "float32",
+        callbacks: Any = None,
+        net_params: dict[str, Any] | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_codes = n_codes
+        self.code_dim = code_dim
+        self.backbone = backbone
+        self.quantizer = quantizer
+        self.compression = compression
+        self.scaling = scaling
+        self.output = output
+        self.lr = lr
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.precision = precision
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.random_state = random_state
+        self.verbose = verbose
