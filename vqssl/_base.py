@@ -266,9 +266,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         check_probability(self.validation_fraction, "validation_fraction", below_one=True)
         check_count(self.verbose, "verbose", minimum=0)
         if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"precision must be 'float32' or 'bfloat16'; got {self.precision!r}."
-            )
+            raise ValueError(f"precision must be 'float32' or 'bfloat16'; got {self.precision!r}.")
 
     def _split(
         self, series: np.ndarray, generator: torch.Generator

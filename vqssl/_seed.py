@@ -39,9 +39,7 @@ def normal(shape: Sequence[int], generator: torch.Generator, like: Tensor) -> Te
     return torch.randn(tuple(shape), generator=generator, device=generator.device).to(like)
 
 
-def integers(
-    high: int, shape: Sequence[int], generator: torch.Generator, like: Tensor
-) -> Tensor:
+def integers(high: int, shape: Sequence[int], generator: torch.Generator, like: Tensor) -> Tensor:
     """Integers in [0, high) as int64 on the device of `like`."""
     drawn = torch.randint(high, tuple(shape), generator=generator, device=generator.device)
     return drawn.to(like.device)

@@ -535,7 +535,7 @@ def test_crops_fill_their_ranges():
         assert values.mean().item() == pytest.approx((low + high) / 2, abs=error)
 
 
-@pytest.mark.parametrize("length", [1, 2, 7, 20])
+@pytest.mark.parametrize("length", [1, 2, 7, 8, 20])
 def test_a_shift_rolls_the_series_by_every_allowed_number_of_points(length):
     max_shift = 0.2
     most = round(max_shift * length)

@@ -262,10 +262,8 @@ class MagnitudeWarp(Augmentation):
         return torch.addcmul(x, x, heights @ spline, value=self.sd)
 
 
-# Solving the spline costs more than all the rest, so its matrix is kept. One first made in
-# inference mode must still serve a later call outside of it.
+# Solving the spline costs more than all the rest, so its matrix is kept.
 @lru_cache(maxsize=64)
-@torch.inference_mode(mode=False)
 def _spline_matrix(n_knots: int, length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Matrix (n_knots, L) that takes heights of knots to the values of their cubic spline.
 

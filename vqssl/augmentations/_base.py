@@ -1,6 +1,6 @@
 """What an augmentation is."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from torch import Tensor
 from vqssl._parts import Part
 
 
-class Augmentation(Part):
+class Augmentation(Part, ABC):
     """Base class of augmentations: another view of every series of a batch.
 
     Works on whole batches on the device they are on, without a loop over series. Random

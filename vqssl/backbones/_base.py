@@ -1,7 +1,7 @@
 """What a backbone is: the encoder and the decoder around a quantizer."""
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 from torch import nn
 
@@ -13,7 +13,7 @@ def count_tokens(length: int, compression: int) -> int:
     return math.ceil(length / compression)
 
 
-class Backbone(Part):
+class Backbone(Part, ABC):
     """Base class of backbone parts: hyperparameters of an encoder and its decoder."""
 
     def check(self) -> None:

@@ -127,7 +127,5 @@ class ConvBackbone(Backbone):
         dilations = [min(2**i, n_tokens) for i in range(self.n_blocks)]
         encoder = ConvEncoder(n_channels, code_dim, compression, self.width, dilations)
         mirrored = dilations[: self.n_decoder_blocks][::-1]
-        decoder = ConvDecoder(
-            n_channels, length, code_dim, compression, self.width, mirrored
-        )
+        decoder = ConvDecoder(n_channels, length, code_dim, compression, self.width, mirrored)
         return encoder, decoder

@@ -1,33 +1,19 @@
 """Barlow Twins: correlate a feature with itself across views (Zbontar et al., ICML 2021)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor
 
 from vqssl._validation import check_weight
-from vqssl.losses._base import SSLLoss
+from vqssl.losses._base import SSLLoss, full_precision
 
 
-@contextmanager
-def full_precision(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Leave autocast and yield the tensors in float32, or in float64 where they are.
-
-    Near the optimum a loss squares what is left of correlations after cancellation; the
-    8 bits of a bfloat16 product would be all noise there.
-    """
-    with torch.autocast(tensors[0].device.type, enabled=False):
-        yield tuple(z.to(torch.promote_types(z.dtype, torch.float32)) for z in tensors)
-
-
-def standardise(z: Tensor, eps: float = 1e-5) -> Tensor:
+def standardise(z: Tensor, eps: float) -> Tensor:
     """Give each feature mean 0 and variance 1 over the batch, as BatchNorm without weights.
 
     Parameters
     ----------
     z : Tensor of shape (B, P)
-    eps : float, default=1e-5
+    eps : float
         Added to the biased variance (mean over B), inside the square root.
 
     Returns
@@ -46,7 +32,7 @@ def cross_correlation(first: Tensor, second: Tensor, eps: float = 1e-5) -> Tenso
     ----------
     first, second : Tensor of shape (B, P)
     eps : float, default=1e-5
-        See `standardise`.
+        See `standardise`; the default is BatchNorm's.
 
     Returns
     -------

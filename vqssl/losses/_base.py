@@ -1,14 +1,17 @@
 """What a joint-embedding loss is."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from vqssl._parts import Part
 
 
-class SSLLoss(Part):
+class SSLLoss(Part, ABC):
     """Base class of joint-embedding losses between two views of a batch.
 
     A subclass implements `terms` and, where its parameters have ranges, `check`.
@@ -50,5 +53,20 @@ class SSLLoss(Part):
             P, width of the projection.
         batch_size : int
             B, number of series in a training batch.
+
+        Returns
+        -------
+        layer : torch.nn.Module or None
         """
         return None
+
+
+@contextmanager
+def full_precision(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Leave autocast and yield the tensors in float32, or in float64 where they are.
+
+    Near the optimum a loss squares what is left of correlations after cancellation; the
+    8 bits of a bfloat16 product would be all noise there.
+    """
+    with torch.autocast(tensors[0].device.type, enabled=False):
+        yield tuple(z.to(torch.promote_types(z.dtype, torch.float32)) for z in tensors)

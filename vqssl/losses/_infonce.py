@@ -7,8 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vqssl._validation import check_weight
-from vqssl.losses._barlow_twins import full_precision
-from vqssl.losses._base import SSLLoss
+from vqssl.losses._base import SSLLoss, full_precision
 
 
 def cosine_similarity(first: Tensor, second: Tensor, eps: float = 1e-6) -> Tensor:

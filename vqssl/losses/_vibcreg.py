@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vqssl._validation import check_weight
-from vqssl.losses._barlow_twins import cross_correlation, full_precision, off_diagonal
-from vqssl.losses._base import SSLLoss
+from vqssl.losses._barlow_twins import cross_correlation, off_diagonal
+from vqssl.losses._base import SSLLoss, full_precision
 from vqssl.losses._vicreg import invariance, variance
 
 MAX_GROUP_WIDTH = 32

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from vqssl._validation import check_weight
-from vqssl.losses._barlow_twins import full_precision, off_diagonal
-from vqssl.losses._base import SSLLoss
+from vqssl.losses._barlow_twins import off_diagonal
+from vqssl.losses._base import SSLLoss, full_precision
 
 
 def invariance(first: Tensor, second: Tensor) -> Tensor:

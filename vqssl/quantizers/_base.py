@@ -44,11 +44,11 @@ class QuantizerModule(nn.Module, ABC):
         """Return the vectors of codes, (B, N) -> (B, N, D)."""
         return nn.functional.embedding(codes, self.codebook)
 
-    def start(self, z: Tensor, generator: torch.Generator) -> None:  # noqa: B027
+    def start(self, z: Tensor, generator: torch.Generator) -> None:
         """Place the codebook on encoder outputs of shape (n, D) before training."""
 
 
-class Quantizer(Part):
+class Quantizer(Part, ABC):
     """Base class of quantizer parts: hyperparameters of a codebook and of its learning."""
 
     def check(self, n_codes: int, code_dim: int) -> None:

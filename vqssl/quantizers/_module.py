@@ -75,6 +75,7 @@ class ModuleQuantizer(Quantizer):
     >>> from vqssl.quantizers import ModuleQuantizer
     >>> class Rounding(torch.nn.Module):
     ...     codebook = torch.tensor([[-1.0], [0.0], [1.0]])
+    ...
     ...     def forward(self, z):
     ...         grid = z.clamp(-1, 1).round()
     ...         return z + (grid - z).detach(), grid[..., 0].long() + 1, z.new_zeros(())

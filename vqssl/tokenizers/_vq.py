@@ -155,9 +155,7 @@ class _VQBase(BaseTokenizer):
                 )
             check_count(self.compression, "compression")
         if self.scaling not in SCALINGS:
-            raise ValueError(
-                f"scaling must be 'dataset', 'series' or None; got {self.scaling!r}."
-            )
+            raise ValueError(f"scaling must be 'dataset', 'series' or None; got {self.scaling!r}.")
         self._check_output()
 
     def _build(self) -> VQVAE:

@@ -1,0 +1,47 @@
+"""scikit-learn's own checks, without an expected failure."""
+
+import pytest
+from sklearn.base import clone
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from vqssl import SSLVQTokenizer, VQTokenizer
+
+# Few steps: the checks are about the contract, not about what is learned.
+ESTIMATORS = [SSLVQTokenizer(max_iter=5), VQTokenizer(max_iter=5)]
+
+# Checks that scikit-learn runs on its own classes only, beyond check_estimator.
+FURTHER_CHECKS = [
+    "check_dataframe_column_names_consistency",
+    "check_estimators_partial_fit_n_features",
+    "check_global_output_transform_pandas",
+    "check_global_set_output_transform_polars",
+    "check_inplace_ensure_writeable",
+    "check_param_validation",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+]
+
+# scikit-learn's data sets of 20 to 80 tiny rows are no training sets: the steps are few,
+# the latents collapse, and both are said in warnings.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    # Some checks transform an array after a fit on a data frame, on purpose.
+    pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning"),
+    pytest.mark.filterwarnings("ignore:X has feature names:UserWarning"),
+]
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("name", FURTHER_CHECKS)
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_further_scikit_learn_check(estimator, name):
+    estimator = clone(estimator)
+    getattr(estimator_checks, name)(type(estimator).__name__, estimator)
