@@ -152,3 +152,69 @@ def _shortfall(z: Array) -> float:
     for j in range(n_features):
         total += max(0.0, 1 - math.sqrt(_covariance(z, j, j) + 1e-4))
     return total / n_features
+
+
+# ---------------------------------------------------------------- quantizers
+
+
+def nearest_codes(z: Array, codebook: Array) -> list[int]:
+    """Index of the codebook vector (K, D) with the least distance to each latent of (n, D)."""
+    codes = []
+    for row in z:
+        distances = []
+        for vector in codebook:
+            distances.append(sum((a - b) ** 2 for a, b in zip(row, vector, strict=True)))
+        codes.append(distances.index(min(distances)))
+    return codes
+
+
+def ema_step(
+    vectors: Array, count: Array, total: Array, z: Array, decay: float, eps: float = 1e-5
+) -> tuple[Array, Array, Array]:
+    """Vectors (K, D), counts (K,) and sums (K, D) of an EMA codebook after latents (n, D)."""
+    n_codes = len(vectors)
+    load, latent_sum = [0] * n_codes, np.zeros_like(total)
+    for row, code in zip(z, nearest_codes(z, vectors), strict=True):
+        load[code] += 1
+        latent_sum[code] += row
+    vectors, count, total = vectors.copy(), count.copy(), total.copy()
+    for k in range(n_codes):
+        count[k] = decay * count[k] + (1 - decay) * load[k]
+        total[k] = decay * total[k] + (1 - decay) * latent_sum[k]
+    n_tokens = sum(count)
+    for k in range(n_codes):
+        if load[k] > 0:
+            vectors[k] = total[k] / ((count[k] + eps) / (n_tokens + n_codes * eps) * n_tokens)
+    return vectors, count, total
+
+
+def orthogonality(codebook: Array) -> float:
+    """Mean over all pairs of rows of (K, D) of the squared cosine, 0 for a row with itself."""
+    loss = 0.0
+    for i, first in enumerate(codebook):
+        for j, second in enumerate(codebook):
+            if i != j:
+                product = sum(a * b for a, b in zip(first, second, strict=True))
+                lengths = math.sqrt(sum(a * a for a in first) * sum(b * b for b in second))
+                loss += (product / lengths) ** 2
+    return loss / len(codebook) ** 2
+
+
+def fsq_point(z: Array, levels: tuple[int, ...], margin: float = 0.0005) -> list[float]:
+    """Bounded coordinates, before rounding, of one latent (d,) of finite scalar quantization."""
+    point = []
+    for value, level in zip(z, levels, strict=True):
+        half = (level - 1) / 2 + margin
+        offset = 0.5 if level % 2 == 0 else 0.0
+        shift = 0.0 if level == 2 else math.atanh(offset / half)
+        point.append(half * math.tanh(value + shift) - offset)
+    return point
+
+
+def fsq_code(point: list[float], levels: tuple[int, ...]) -> int:
+    """Code of a bounded point: its digits, the first dimension counting least."""
+    code, stride = 0, 1
+    for value, level in zip(point, levels, strict=True):
+        code += (round(value) + level // 2) * stride
+        stride *= level
+    return code

@@ -1,7 +1,8 @@
 """Discrete, self-supervised representations and generation of time series."""
 
+from vqssl._windows import pad_series, sliding_windows
 from vqssl.tokenizers import SSLVQTokenizer, VQTokenizer
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["SSLVQTokenizer", "VQTokenizer"]
+__all__ = ["SSLVQTokenizer", "VQTokenizer", "pad_series", "sliding_windows"]

@@ -20,10 +20,13 @@ from vqssl._seed import initialise, make_generator, materialise, spawn_seeds
 from vqssl._training import (
     Period,
     Progress,
+    Rows,
     TermNet,
     as_tensor,
     count_batches,
+    cpu_threads,
     read_history,
+    unfitted,
 )
 from vqssl._validation import check_count, check_probability, check_series, check_weight
 
@@ -59,6 +62,8 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = _SHARED_TYPES
 
+    model_: Any  # the torch module, once fitted
+
     # Hooks of subclasses ------------------------------------------------------------------
 
     @abstractmethod
@@ -74,9 +79,6 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _check_parameters(self) -> None:
         """Check the ranges of the subclass's own parameters, before anything is built."""
-
-    def _check_fit(self, series: np.ndarray) -> None:
-        """Check parameters against the training series (n, C, L), before training."""
 
     def _start(self, model: nn.Module, series: np.ndarray, generator: torch.Generator) -> None:
         """Set what depends on the training series (n, C, L) before the first step."""
@@ -158,7 +160,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         for name in set(vars(self)) - set(before):
             if "callback" not in name:
                 delattr(self, name)
-        vars(self).update(before)
+        self.__dict__.update(before)
 
     def _fit(self, X: Any, y: Any, go_on: bool, one_pass: bool) -> Self:
         self._validate_params()
@@ -166,7 +168,8 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         self._check_parameters()
         device = self._device()
         series = self._check_X(X, reset=not go_on)
-        self._check_fit(series)
+        options = dict(self.net_params or {})
+        n_threads = check_count(options.pop("n_threads", 1), "n_threads")
 
         # One seed per use, so that changing one use does not shift the others.
         seeds = spawn_seeds(self.random_state, 5)
@@ -175,57 +178,81 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             seeds = [(seed + 1_000_003 * self.n_iter_) % 2**31 for seed in seeds]
         weights, order, split, statistics = (make_generator(seed) for seed in seeds[:4])
         training, held_out = self._split(series, split)
-        subsample = take_rows(training, STATISTICS_SAMPLE, statistics)
-
-        if go_on:
-            model = copy.deepcopy(self.model_).requires_grad_(True)
-        else:
-            self._architecture = self._own_parameters()
-            with torch.device("meta"):
-                model = self._build()
-            initialise(materialise(model), weights)
-            self._start(model, subsample, statistics)
+        subsample = training.sample(STATISTICS_SAMPLE, statistics)
         batch_size = min(int(self.batch_size), len(training))
         n_batches = count_batches(len(training), batch_size)
-        with torch.device("meta"):
-            task = self._task(model, len(training) // n_batches)
-        if task is not model:
-            _initialise_new(task, model, weights)
-
         max_iter = n_batches if one_pass else int(self.max_iter)
         period = max(1, min(50, max_iter // 20))
-        context = self._init_callback_context(max_subtasks=math.ceil(max_iter / period))
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        net = TermNet(
-            task,
-            **{
+        taken = self.n_iter_ if go_on else 0
+
+        def snapshot() -> dict[str, Any]:
+            fitted = copy.copy(self)
+            fitted._keep(net, copy.deepcopy(model), taken, subsample, statistics.clone_state())
+            return fitted.__dict__
+
+        with cpu_threads(n_threads):
+            model = self._make_model(subsample, go_on, weights, statistics)
+            task = self._make_task(model, len(training) // n_batches, weights)
+            context = self._init_callback_context(max_subtasks=math.ceil(max_iter / period))
+            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            settings = {
                 "max_iter": max_iter,
                 "period": period,
                 "generator": make_generator(seeds[4], device),
                 "order": order,
                 "decay_lr": not one_pass,
                 "precision": self.precision,
-                "validation_data": None if held_out is None else (held_out,),
+                "validation_data": held_out,
                 "lr": float(self.lr),
                 "batch_size": batch_size,
-                "callbacks": [*self._own_callbacks(context, model), *(self.callbacks or ())],
+                "callbacks": [
+                    *self._own_callbacks(context, snapshot),
+                    *unfitted(self.callbacks),
+                ],
                 "device": str(device),
                 "verbose": int(self.verbose > 1),
-                **(self.net_params or {}),
-            },
-        )
-        taken = self.n_iter_ if go_on else 0
-        try:
-            task.train()
-            net.train((training,))
-        except KeyboardInterrupt:
-            if net.steps_ > 0 and len(net.history) > 0:
-                self._keep(net, model, taken, subsample, statistics)
-                self._interrupted_fit_is_usable = True
-            raise
-        self._keep(net, model, taken, subsample, statistics)
-        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+            }
+            net = TermNet(task, **{**settings, **options})
+            try:
+                net.train(training)
+            except KeyboardInterrupt:
+                if net.steps_ > 0 and net.is_finite():
+                    self._keep(net, model, taken, subsample, statistics)
+                    self._interrupted_fit_is_usable = True
+                raise
+            self._keep(net, model, taken, subsample, statistics)
+            context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
+
+    def _make_model(
+        self,
+        subsample: np.ndarray,
+        go_on: bool,
+        weights: torch.Generator,
+        statistics: torch.Generator,
+    ) -> nn.Module:
+        """Build and start the model, or take a copy of the fitted one that can learn."""
+        if go_on:
+            return copy.deepcopy(self.model_).requires_grad_(True)
+        # An earlier model does not go with the parameters of this fit.
+        self.__dict__.pop("model_", None)
+        self._architecture = self._own_parameters()
+        with torch.device("meta"):
+            model = self._build()
+        initialise(materialise(model), weights)
+        self._start(model, subsample, statistics)
+        return model
+
+    def _make_task(self, model: nn.Module, batch_size: int, weights: torch.Generator) -> nn.Module:
+        """Build the task around a model and start what it adds to it."""
+        with torch.device("meta"):
+            task = self._task(model, batch_size)
+        if task is not model:
+            materialise(task)
+            for child in task.children():
+                if child is not model:
+                    initialise(child, weights)
+        return task
 
     def _keep(
         self,
@@ -240,7 +267,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         self.n_iter_ = taken + net.steps_
         self._finish(subsample, generator)
 
-    def _own_callbacks(self, context: Any, model: nn.Module) -> list[Any]:
+    def _own_callbacks(self, context: Any, snapshot: Callable[[], dict[str, Any]]) -> list[Any]:
         name = type(self).__name__
         callbacks: list[Any] = [Progress(name, int(self.verbose))] if self.verbose else []
         running: list[Any] = []
@@ -248,9 +275,6 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         def begin() -> None:
             running.append(context.subcontext(task_name="period"))
             running[-1].call_on_fit_task_begin(estimator=self)
-
-        def snapshot() -> dict[str, Any]:
-            return {"model_": copy.deepcopy(model).to("cpu").eval().requires_grad_(False)}
 
         def end(net: TermNet) -> bool:
             return running.pop().call_on_fit_task_end(
@@ -268,16 +292,20 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be 'float32' or 'bfloat16'; got {self.precision!r}.")
 
-    def _split(
-        self, series: np.ndarray, generator: torch.Generator
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Hold out `validation_fraction` of the series, at least one where two remain."""
+    def _split(self, series: np.ndarray, generator: torch.Generator) -> tuple[Rows, Rows | None]:
+        """Hold out `validation_fraction` of the series: none of fewer than four, else two.
+
+        A loss between series needs two of them on either side.
+        """
         fraction = float(self.validation_fraction)
-        if fraction == 0 or len(series) < 2:
-            return series, None
-        n_held_out = min(max(1, round(fraction * len(series))), len(series) - 1)
+        if fraction == 0 or len(series) < 4:
+            return Rows((series,)), None
+        n_held_out = min(max(2, round(fraction * len(series))), len(series) - 2)
         order = torch.randperm(len(series), generator=generator).numpy()
-        return series[np.sort(order[n_held_out:])], series[np.sort(order[:n_held_out])]
+        return (
+            Rows((series,), np.sort(order[n_held_out:])),
+            Rows((series,), np.sort(order[:n_held_out])),
+        )
 
     # Data ---------------------------------------------------------------------------------
 
@@ -285,7 +313,9 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """Return series as (n, C, L); with `reset` remember their shape, else compare it."""
         name = type(self).__name__
         if isinstance(X, Tensor):
-            X = X.detach().cpu().numpy()
+            X = X.detach().cpu()
+            # numpy has no bfloat16.
+            X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
         for axis in ("index", "columns"):
             if getattr(getattr(X, axis, None), "nlevels", 1) > 1:
                 raise ValueError(
@@ -335,9 +365,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             ) from error
         return device
 
-    def _inference(
-        self, function: Callable[[nn.Module, Tensor], Tensor], rows: np.ndarray
-    ) -> np.ndarray:
+    def _inference(self, function: Callable[[Any, Tensor], Tensor], rows: np.ndarray) -> np.ndarray:
         """Apply ``function(model, batch)`` to rows in batches, on the device.
 
         Parameters
@@ -345,7 +373,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         function : callable
             Takes the model and a tensor of rows on its device.
         rows : ndarray of shape (n, ...)
-            int64 stays what it is, everything else becomes float32.
+            Codes (n, N) in int64 stay what they are, everything else becomes float32.
 
         Returns
         -------
@@ -431,26 +459,10 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         check_is_fitted(self)
 
 
-def take_rows(series: np.ndarray, limit: int, generator: torch.Generator) -> np.ndarray:
-    """Return all rows where there are at most `limit`, else a random sample of that size."""
-    if len(series) <= limit:
-        return series
-    order = torch.randperm(len(series), generator=generator)[:limit].numpy()
-    return series[np.sort(order)]
-
-
 def blocks(series: np.ndarray, size: int) -> Iterator[np.ndarray]:
     """Yield float32 blocks of at most `size` rows."""
     for start in range(0, len(series), size):
         yield np.asarray(series[start : start + size], dtype=np.float32)
-
-
-def _initialise_new(task: nn.Module, model: nn.Module, generator: torch.Generator) -> None:
-    """Start the weights that a task adds to a model that has its own already."""
-    materialise(task)
-    for child in task.children():
-        if child is not model:
-            initialise(child, generator)
 
 
 def _n_axes(X: Any) -> int:

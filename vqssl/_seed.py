@@ -29,7 +29,7 @@ def uniform(
     low: float = 0.0,
     high: float = 1.0,
 ) -> Tensor:
-    """Uniform numbers in [low, high) with the device and dtype of `like`."""
+    """Uniform numbers from `low` to `high` with the device and dtype of `like`."""
     drawn = torch.rand(tuple(shape), generator=generator, device=generator.device)
     return (low + (high - low) * drawn).to(like)
 
@@ -100,6 +100,8 @@ def _initialise_own(module: nn.Module, generator: torch.Generator) -> None:
             module.bias.uniform_(-bound, bound, generator=generator)
     elif isinstance(module, nn.Embedding):
         module.weight.normal_(generator=generator)
+        if module.padding_idx is not None:
+            module.weight[module.padding_idx].zero_()
     elif any(True for _ in (*module.parameters(recurse=False), *module.buffers(recurse=False))):
         reset = getattr(module, "reset_parameters", None)
         if not callable(reset):

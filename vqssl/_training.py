@@ -1,6 +1,7 @@
 """Training engine: a skorch net without per-step bookkeeping. Only this file knows skorch."""
 
 import contextlib
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import skorch
 import torch
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -18,13 +20,57 @@ _FUSED = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
 # Share of the steps in which the learning rate rises to its full value.
 _WARM_UP = 0.05
 
+_REMEDY = "Lower lr, or lower the limit of the gradient with net_params={'gradient_clip': ...}."
+
+
+@contextlib.contextmanager
+def cpu_threads(n_threads: int) -> Iterator[None]:
+    """Run torch's CPU operations of the calling thread on so many threads.
+
+    Sums over threads depend on their number, so weights trained on one thread here and on
+    two there would differ in their last bits, then in their codes. Small models also train
+    faster on one thread than on several that wait for each other.
+    """
+    # torch gives a new Python thread its number of threads at its first use, which would
+    # undo the limit.
+    torch.get_num_threads()
+    with threadpool_limits(n_threads, user_api="openmp"):
+        yield
+
 
 class StopTraining(Exception):
     """Raised between two periods to end training early, keeping what is learned."""
 
 
+class Rows:
+    """Rows of one or several arrays that share their first axis, without copying them.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray
+        Labels (n,) and codes (n, N) in int64 stay what they are, the rest becomes float32.
+    index : ndarray of int or None
+        Which rows; None is all of them.
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray], index: np.ndarray | None = None) -> None:
+        self.arrays = tuple(arrays)
+        self.index = np.arange(len(arrays[0])) if index is None else index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def sample(self, limit: int, generator: torch.Generator) -> np.ndarray:
+        """Rows of the first array, in order: all where there are at most `limit`."""
+        index = self.index
+        if len(index) > limit:
+            order = torch.randperm(len(index), generator=generator)[:limit].numpy()
+            index = index[np.sort(order)]
+        return self.arrays[0] if len(index) == len(self.arrays[0]) else self.arrays[0][index]
+
+
 class Batches:
-    """Batches of one or several arrays that share their first axis.
+    """Batches of rows as tensors on a device.
 
     On a CUDA device the arrays are moved there once when they take less than half of its
     free memory; otherwise, and on the CPU, each batch is gathered from the arrays, which
@@ -32,8 +78,7 @@ class Batches:
 
     Parameters
     ----------
-    arrays : sequence of ndarray
-        Integer labels or codes stay int64, everything else becomes float32.
+    rows : Rows
     batch_size : int
         Largest number of rows in a batch. A pass is cut into batches whose sizes differ by
         one at most, so there is no ragged tail.
@@ -44,29 +89,28 @@ class Batches:
 
     def __init__(
         self,
-        arrays: Sequence[np.ndarray],
+        rows: Rows,
         batch_size: int,
         device: torch.device,
         generator: torch.Generator | None = None,
     ) -> None:
-        self.arrays = arrays
+        self.arrays = rows.arrays
+        self.index = torch.from_numpy(rows.index)
         self.device = device
         self.generator = generator
-        self.n_rows = len(arrays[0])
-        self.n_batches = count_batches(self.n_rows, batch_size)
+        self.n_batches = count_batches(len(rows), batch_size)
         self.resident: list[Tensor] | None = None
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
-            if sum(array.size * 8 for array in arrays) < free / 2:
-                self.resident = [as_tensor(array).to(device) for array in arrays]
+            # Eight bytes a number at most: int64, or float32 beside what it is made from.
+            if sum(array.size * 8 for array in self.arrays) < free / 2:
+                self.resident = [as_tensor(array).to(device) for array in self.arrays]
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         """One pass over the rows."""
-        order = (
-            torch.arange(self.n_rows)
-            if self.generator is None
-            else torch.randperm(self.n_rows, generator=self.generator)
-        )
+        order = self.index
+        if self.generator is not None:
+            order = order[torch.randperm(len(order), generator=self.generator)]
         if self.resident is not None:
             order = order.to(self.device)
         for rows in order.tensor_split(self.n_batches):
@@ -90,8 +134,8 @@ def count_batches(n_rows: int, batch_size: int) -> int:
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
-    """Return an array as float32 or int64 tensor that is safe to write to."""
-    wanted = np.int64 if array.dtype == np.int64 else np.float32
+    """Return labels and codes as int64, series as float32 tensor that is safe to write to."""
+    wanted = np.int64 if array.dtype == np.int64 and array.ndim < 3 else np.float32
     array = np.asarray(array, dtype=wanted, order="C")
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
@@ -146,8 +190,8 @@ class TermNet(skorch.NeuralNet):
         Largest norm of the gradient of all parameters; None for no limit.
     patience : int
         Periods without a lower validation loss before training stops.
-    validation_data : sequence of ndarray or None
-        Held-out arrays.
+    validation_data : Rows or None
+        Held-out rows.
     **kwargs
         See `skorch.NeuralNet`.
     """
@@ -164,7 +208,7 @@ class TermNet(skorch.NeuralNet):
         precision: str = "float32",
         gradient_clip: float | None = 1.0,
         patience: int = 10,
-        validation_data: Sequence[np.ndarray] | None = None,
+        validation_data: Rows | None = None,
         optimizer: Any = torch.optim.AdamW,
         **kwargs: Any,
     ) -> None:
@@ -217,30 +261,46 @@ class TermNet(skorch.NeuralNet):
         done = (step - warm_up) / max(1, self.max_iter - warm_up)
         return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
-    def train(self, arrays: Sequence[np.ndarray]) -> None:
+    def train(self, rows: Rows) -> None:
         """Initialise, then take the steps. KeyboardInterrupt restores the best and passes on."""
-        self.initialize()
         self.steps_ = 0
+        self._lowest: dict[str, float] = {}
+        self.initialize()
         self._overriders = {
             name: [cb for _, cb in self.callbacks_ if _overrides(cb, name)]
             for name in ("on_batch_begin", "on_batch_end", "on_grad_computed")
         }
-        self.notify("on_train_begin", X=arrays, y=None)
+        self.notify("on_train_begin", X=rows, y=None)
         try:
-            self.fit_loop(arrays)
+            self.fit_loop(rows)
         except StopTraining:
             pass
-        finally:
-            if self.steps_ > 0 and len(self.history) > 0:
-                self.notify("on_train_end", X=arrays, y=None)
+        except BaseException:
+            # Callbacks clean up; an error of theirs must not hide the one at hand.
+            if len(self.history) > 0:
+                with contextlib.suppress(Exception):
+                    self.notify("on_train_end", X=rows, y=None)
+            raise
+        self.notify("on_train_end", X=rows, y=None)
+        if not self.is_finite():
+            raise FloatingPointError(
+                f"The weights became nan or infinite at step {self.steps_}. {_REMEDY}"
+            )
+
+    def is_finite(self) -> bool:
+        """Whether all weights are finite; the loss of a step does not see what the step did."""
+        return all(bool(value.isfinite().all()) for value in self.module_.state_dict().values())
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
-        # Skorch's early stopping raises KeyboardInterrupt; a user's Ctrl-C does too.
+        # Skorch's early stopping raises KeyboardInterrupt; a user's Ctrl-C does too. Whoever
+        # stops the training, the other callbacks see the end of the period.
         getattr(self, method_name)(self, **kwargs)
         stop = False
         for _, callback in self.callbacks_:
             try:
                 getattr(callback, method_name)(self, **kwargs)
+            except StopTraining:
+                stop = True
             except KeyboardInterrupt:
                 if not isinstance(callback, EarlyStopping):
                     raise
@@ -281,11 +341,17 @@ class TermNet(skorch.NeuralNet):
         self.history.record("lr", float(self.optimizer_.param_groups[0]["lr"]))
         for name, value in means.items():
             self.history.record(name, value)
-        self.history.record("train_loss", sum(means.values()))
+        self._record_loss("train_loss", sum(means.values()))
         self.history.new_batch()
         self.history.record_batch("train_loss", sum(means.values()))
         self.history.record_batch("train_batch_size", rows)
         self.history.record("train_batch_count", len(log))
+
+    def _record_loss(self, name: str, value: float) -> None:
+        """Record a loss and whether it is the lowest so far, which `Checkpoint` asks for."""
+        self.history.record(name, value)
+        self.history.record(f"{name}_best", value < self._lowest.get(name, math.inf))
+        self._lowest[name] = min(value, self._lowest.get(name, math.inf))
 
     def _read(self, log: list[dict[str, Tensor]]) -> dict[str, float]:
         """Read the terms of a period from the device: the only synchronisation."""
@@ -298,8 +364,7 @@ class TermNet(skorch.NeuralNet):
             step = self.steps_ - len(log) + int(row) + 1
             raise FloatingPointError(
                 f"The loss became {table[row, column]} at step {step} (term "
-                f"{names[column]!r}). Lower lr, or lower the limit of the gradient with "
-                "net_params={'gradient_clip': ...}."
+                f"{names[column]!r}). {_REMEDY}"
             )
         return dict(zip(names, table.mean(0).tolist(), strict=True))
 
@@ -322,8 +387,9 @@ class TermNet(skorch.NeuralNet):
         detached = {name: term.detach() for name, term in terms.items()}
         if hooks["on_batch_end"]:
             self.history.new_batch()
+            result = {"batch": batch, "training": True, "loss": loss.detach(), "y_pred": None}
             for callback in hooks["on_batch_end"]:
-                callback.on_batch_end(self, batch=batch, training=True, loss=loss.detach())
+                callback.on_batch_end(self, **result)
         return detached
 
     def _terms(self, batch: list[Tensor]) -> dict[str, Tensor]:
@@ -346,7 +412,7 @@ class TermNet(skorch.NeuralNet):
             weights.append(len(batch[0]))
         self.generator.set_state(state)
         values = torch.stack(log).double().cpu().numpy()
-        self.history.record("valid_loss", float(np.average(values, weights=weights)))
+        self._record_loss("valid_loss", float(np.average(values, weights=weights)))
         self.history.record("valid_batch_count", len(log))
 
 
@@ -367,9 +433,10 @@ class Progress(Callback):
             self.bar_.update(net.steps_ - self.bar_.n)
             self.bar_.set_postfix(loss=f"{row['train_loss']:.4g}")
         else:
-            names = [name for name in row if name not in _BOOKKEEPING]
-            values = ", ".join(f"{name} {row[name]:.4g}" for name in names)
-            print(f"[{self.title}] step {row['step']}/{net.max_iter}: {values}")
+            columns = _columns(row)
+            step = columns.pop("step")
+            values = ", ".join(f"{name} {value:.4g}" for name, value in columns.items())
+            print(f"[{self.title}] step {step}/{net.max_iter}: {values}")
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         if self.verbose == 1:
@@ -391,18 +458,42 @@ class Period(Callback):
             raise StopTraining
 
 
-_BOOKKEEPING = {"batches", "epoch", "step", "train_batch_count", "valid_batch_count", "dur"}
+_BOOKKEEPING = {"batches", "epoch", "train_batch_count", "valid_batch_count", "dur"}
 
 
 def read_history(net: TermNet) -> dict[str, list[float]]:
     """Return the history as lists: step, loss, every term, valid_loss, lr, callbacks' scores."""
     columns: dict[str, list[float]] = {}
+    # A period that was interrupted has no losses, or only one of them.
+    losses = {"train_loss"} if net.validation_data is None else {"train_loss", "valid_loss"}
     for row in net.history:
-        for name, value in row.items():
-            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if name == "step" or (is_number and name not in _BOOKKEEPING):
-                columns.setdefault("loss" if name == "train_loss" else name, []).append(value)
+        if not losses <= row.keys():
+            continue
+        for name, value in _columns(row).items():
+            columns.setdefault("loss" if name == "train_loss" else name, []).append(value)
     return columns
+
+
+def _columns(row: dict[str, Any]) -> dict[str, float]:
+    """Numbers in a row of skorch's history, without its bookkeeping."""
+    return {
+        name: value
+        for name, value in row.items()
+        if isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and name not in _BOOKKEEPING
+    }
+
+
+def unfitted(callbacks: Sequence[Any] | None) -> list[Any]:
+    """Return copies of a user's callbacks, so that a fit leaves nothing in the parameter.
+
+    A scheduler, for example, keeps its optimizer, which has no place in a pickle.
+    """
+    return [
+        (item[0], copy.copy(item[1])) if isinstance(item, tuple) else copy.copy(item)
+        for item in callbacks or ()
+    ]
 
 
 def _overrides(callback: Callback, name: str) -> bool:

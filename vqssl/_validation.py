@@ -65,9 +65,10 @@ def check_probability(value: Any, name: str, *, below_one: bool = False) -> floa
     message = f"{name} must be a number in {interval}; got {value!r}."
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(message)
-    if not 0 <= value <= 1 or (below_one and value == 1):
+    number = float(value)
+    if not 0 <= number <= 1 or (below_one and number == 1):
         raise ValueError(message)
-    return float(value)
+    return number
 
 
 def check_series(X: Any, estimator_name: str) -> np.ndarray:
@@ -108,7 +109,7 @@ def _check_finite(series: np.ndarray, estimator_name: str) -> None:
     rows = max(1, _BLOCK // series[0].size)
     for start in range(0, len(series), rows):
         with np.errstate(over="ignore"):
-            block = series[start : start + rows].astype(np.float32)
+            block = series[start : start + rows].astype(np.float32, copy=False)
         finite = np.isfinite(block)
         if finite.all():
             continue

@@ -82,12 +82,12 @@ class ConvBackbone(Backbone):
     Parameters
     ----------
     width : int, default=64
-        Channels of the residual blocks.
+        Channels of the residual blocks, at least 2.
     n_blocks : int, default=4
         Residual blocks of the encoder; block i has dilation 2**i, up to the number of
         tokens.
     n_decoder_blocks : int, default=2
-        Residual blocks of the decoder.
+        Residual blocks of the decoder, the largest dilation first.
 
     Notes
     -----
@@ -116,7 +116,8 @@ class ConvBackbone(Backbone):
         self.n_decoder_blocks = n_decoder_blocks
 
     def check(self) -> None:
-        check_count(self.width, "width")
+        # The norm needs two numbers where there is one series of one token.
+        check_count(self.width, "width", minimum=2)
         check_count(self.n_blocks, "n_blocks", minimum=0)
         check_count(self.n_decoder_blocks, "n_decoder_blocks", minimum=0)
 
@@ -126,6 +127,6 @@ class ConvBackbone(Backbone):
         n_tokens = count_tokens(length, compression)
         dilations = [min(2**i, n_tokens) for i in range(self.n_blocks)]
         encoder = ConvEncoder(n_channels, code_dim, compression, self.width, dilations)
-        mirrored = dilations[: self.n_decoder_blocks][::-1]
+        mirrored = [min(2**i, n_tokens) for i in reversed(range(self.n_decoder_blocks))]
         decoder = ConvDecoder(n_channels, length, code_dim, compression, self.width, mirrored)
         return encoder, decoder

@@ -14,7 +14,7 @@ from vqssl.quantizers._base import (
     straight_through,
 )
 
-# Laplace smoothing of the cluster sizes, and the load below which a vector rests.
+# Laplace smoothing of the cluster sizes.
 _EPSILON = 1e-5
 
 
@@ -70,8 +70,8 @@ class EMACodebook(QuantizerModule):
         self.total.lerp_(latent_sum, 1 - self.decay)
         tokens = self.count.sum()
         smoothed = (self.count + _EPSILON) / (tokens + self.n_codes * _EPSILON) * tokens
-        # A code without members would drift to the origin once its count is near zero.
-        idle = (self.count < _EPSILON).unsqueeze(1)
+        # Smoothing would draw a code without members to the origin as its count nears zero.
+        idle = (load == 0).unsqueeze(1)
         self.vectors.copy_(torch.where(idle, self.vectors, self.total / smoothed.unsqueeze(1)))
         if self.reset_threshold > 0 and generator is not None:
             self._reset_dead(z, generator)
@@ -111,8 +111,8 @@ class EMAQuantizer(Quantizer):
     Notes
     -----
     Departures from the paper: cluster sizes start at 1 and sums at the vectors (from 0,
-    an unused code is multiplied by 1e5 at the first step); a code with less than 1e-5
-    members keeps its vector. Cluster sizes are Laplace-smoothed with 1e-5.
+    an unused code is multiplied by 1e5 at the first step); a code without members in a
+    batch keeps its vector. Cluster sizes are Laplace-smoothed with 1e-5.
 
     References
     ----------

@@ -38,8 +38,8 @@ def factor_levels(n_codes: int) -> tuple[int, ...] | None:
 class FiniteScalarCodebook(QuantizerModule):
     """A grid in a few dimensions, reached from and left for the latents linearly."""
 
-    sizes: Tensor  # (d,) levels per grid dimension
-    strides: Tensor  # (d,) weight of each dimension in the code
+    sizes: Tensor  # (d,) int64 levels per grid dimension
+    strides: Tensor  # (d,) int64 weight of each dimension in the code
 
     def __init__(self, levels: Sequence[int], code_dim: int) -> None:
         super().__init__()
@@ -47,8 +47,8 @@ class FiniteScalarCodebook(QuantizerModule):
         self.n_codes = math.prod(levels)
         self.project_in = nn.Linear(code_dim, len(levels))
         self.project_out = nn.Linear(len(levels), code_dim)
-        self.register_buffer("sizes", torch.empty(len(levels)))
-        self.register_buffer("strides", torch.empty(len(levels)))
+        self.register_buffer("sizes", torch.empty(len(levels), dtype=torch.int64))
+        self.register_buffer("strides", torch.empty(len(levels), dtype=torch.int64))
 
     def initialise(self, generator: torch.Generator) -> None:
         initialise(self.project_in, generator)
@@ -62,30 +62,32 @@ class FiniteScalarCodebook(QuantizerModule):
         return self.lookup(torch.arange(self.n_codes, device=self.sizes.device))
 
     def _bound(self, z: Tensor) -> Tensor:
-        """Squash each dimension so that rounding gives its number of levels."""
-        half = (self.sizes - 1) * (1 + 1e-3) / 2
+        """Squash each dimension, (..., D) -> (..., d), so that rounding gives its levels."""
+        # A little wider than the outermost levels, so that they are reached.
+        half = (self.sizes - 1 + 1e-3) / 2
         offset = torch.where(self.sizes % 2 == 0, 0.5, 0.0)
-        shift = torch.atanh(offset / half)
-        return torch.tanh(self.project_in(z) + shift) * half - offset
+        # Of two levels none is in the middle: a latent of 0 lies between them.
+        shift = torch.where(self.sizes == 2, 0.0, torch.atanh(offset / half))
+        with torch.autocast(z.device.type, enabled=False):
+            return torch.tanh(self.project_in(z.float()) + shift) * half - offset
 
     def _index(self, grid: Tensor) -> Tensor:
         """Code of rounded grid points, (..., d) -> (...) int64."""
-        return ((grid + self.sizes.div(2, rounding_mode="floor")) * self.strides).sum(-1).long()
+        return ((grid.long() + self.sizes // 2) * self.strides).sum(-1)
 
     def encode(self, z: Tensor) -> Tensor:
         return self._index(self._bound(z).round())
 
     def lookup(self, codes: Tensor) -> Tensor:
-        digits = codes.unsqueeze(-1).div(self.strides, rounding_mode="floor") % self.sizes
-        half = self.sizes.div(2, rounding_mode="floor")
+        digits = codes.unsqueeze(-1) // self.strides % self.sizes  # (..., d)
+        half = self.sizes // 2
         return self.project_out((digits - half) / half)  # (..., D)
 
     def forward(self, z: Tensor, generator: torch.Generator | None = None) -> Quantized:
+        bounded = self._bound(z)  # (B, N, d)
+        grid = bounded.round()
         with torch.autocast(z.device.type, enabled=False):
-            bounded = self._bound(z.float())  # (B, N, d)
-            grid = bounded.round()
-            half = self.sizes.div(2, rounding_mode="floor")
-            vectors = self.project_out(straight_through(bounded, grid) / half)
+            vectors = self.project_out(straight_through(bounded, grid) / (self.sizes // 2))
         return Quantized(vectors, self._index(grid), {})
 
 
@@ -106,6 +108,13 @@ class FSQ(Quantizer):
     ValueError
         In the tokenizer's ``fit``, if ``n_codes`` has no such product and no levels are
         given.
+
+    Notes
+    -----
+    Departures from the authors' code: the bounds of a dimension lie 0.0005 outside its
+    outermost levels, not inside; where the number of levels is even, a latent of 0 falls
+    exactly on a level (atanh where theirs has tan), but where there are two, exactly between
+    them: shifted as the others, a dimension of two levels stays on one of them.
 
     References
     ----------

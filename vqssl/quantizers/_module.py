@@ -8,6 +8,10 @@ from torch import Tensor, nn
 
 from vqssl.quantizers._base import Quantized, Quantizer, QuantizerModule
 
+# Methods that return the vectors of codes, by preference; some return them before a
+# projection back to D, so the one that is sure to include it comes first.
+_LOOKUPS = ("get_output_from_indices", "indices_to_codes", "get_codes_from_indices")
+
 
 class ForeignCodebook(QuantizerModule):
     """A module returning (quantized, indices, loss) behind our interface."""
@@ -22,25 +26,27 @@ class ForeignCodebook(QuantizerModule):
 
     @property
     def codebook(self) -> Tensor:
-        return _codebook_of(self.module)
+        # By look-up, since the module may keep its codebook in fewer dimensions.
+        return self.lookup(torch.arange(self.n_codes, device=_codebook_of(self.module).device))
 
     def encode(self, z: Tensor) -> Tensor:
         return self(z).codes
 
     def lookup(self, codes: Tensor) -> Tensor:
-        for name in ("get_output_from_indices", "get_codes_from_indices"):
-            if callable(getattr(self.module, name, None)):
-                return getattr(self.module, name)(codes)
-        return nn.functional.embedding(codes, self.codebook)
+        for name in _LOOKUPS:
+            method: Any = getattr(self.module, name, None)
+            if callable(method):
+                return method(codes)
+        return nn.functional.embedding(codes, _codebook_of(self.module))
 
     def forward(self, z: Tensor, generator: torch.Generator | None = None) -> Quantized:
         vectors, codes, loss = self.module(z)
         return Quantized(vectors, codes.long(), {"quantizer": loss.sum()})
 
 
-def _codebook_of(module: nn.Module) -> Tensor:
+def _codebook_of(module: nn.Module) -> Any:
     codebook: Any = getattr(module, "codebook", None)
-    return codebook.weight if isinstance(codebook, nn.Module) else codebook
+    return getattr(codebook, "weight", None) if isinstance(codebook, nn.Module) else codebook
 
 
 class ModuleQuantizer(Quantizer):
@@ -54,15 +60,17 @@ class ModuleQuantizer(Quantizer):
     module : torch.nn.Module
         Called with latents of shape (B, N, D), it returns quantised latents of the same
         shape, codes (B, N) and a scalar loss, already weighted. It must have a
-        ``codebook`` of shape (K, D), which decides the number of codes whatever the
-        tokenizer's ``n_codes`` says.
+        ``codebook`` of K rows, which decides the number of codes whatever the
+        tokenizer's ``n_codes`` says. The vectors of codes are what its method
+        ``get_output_from_indices`` or ``indices_to_codes`` returns, else those rows.
 
     Raises
     ------
     TypeError
         In the tokenizer's ``fit``, if the module does not keep this contract.
     ValueError
-        In the tokenizer's ``fit``, if the shapes it returns do not fit ``code_dim``.
+        In the tokenizer's ``fit``, if the module does not take or return vectors of
+        ``code_dim`` numbers, or returns others than those of its codes.
 
     Notes
     -----
@@ -91,18 +99,41 @@ class ModuleQuantizer(Quantizer):
             raise TypeError(f"module must be a torch.nn.Module; got {self.module!r}.")
         codebook = _codebook_of(self.module)
         if not isinstance(codebook, Tensor) or codebook.ndim != 2:
-            raise TypeError("module must have a codebook of shape (K, D); it has none.")
-        with torch.no_grad():
-            result = copy.deepcopy(self.module).eval()(torch.zeros(2, 3, code_dim))
-        if not isinstance(result, tuple) or len(result) != 3:
             raise TypeError(
-                f"module must return (quantized, indices, loss); got {type(result).__name__}."
+                f"{type(self.module).__name__} must have a codebook of shape (K, D); it has none."
             )
-        shapes = tuple(result[0].shape), tuple(result[1].shape)
+        quantizer = self.build(n_codes, code_dim).eval()
+        z = torch.linspace(-1, 1, 6 * code_dim).view(2, 3, code_dim)
+        try:
+            with torch.no_grad():
+                result = quantizer.module(z)
+        except Exception as error:
+            raise ValueError(
+                f"module must accept latents of shape (B, N, {code_dim}), with D from code_dim; "
+                f"it raised {type(error).__name__}: {error}"
+            ) from error
+        kinds = [type(item).__name__ for item in result] if isinstance(result, tuple) else []
+        if len(kinds) != 3 or not all(isinstance(item, Tensor) for item in result):
+            got = f"({', '.join(kinds)})" if kinds else type(result).__name__
+            raise TypeError(f"module must return tensors (quantized, indices, loss); got {got}.")
+        vectors, codes, _ = result
+        shapes = tuple(vectors.shape), tuple(codes.shape)
         if shapes != ((2, 3, code_dim), (2, 3)):
             raise ValueError(
                 f"module must return shapes (B, N, {code_dim}) and (B, N) for latents of "
                 f"shape (B, N, {code_dim}); got {shapes[0]} and {shapes[1]} for B=2, N=3."
+            )
+        if codes.is_floating_point() or codes.min() < 0 or codes.max() >= quantizer.n_codes:
+            raise ValueError(
+                f"module must return indices in [0, {quantizer.n_codes}), the rows of its "
+                f"codebook; got {codes.flatten().tolist()}."
+            )
+        with torch.no_grad():
+            looked_up = quantizer.lookup(codes.long())
+        if looked_up.shape != vectors.shape or not torch.allclose(looked_up, vectors, atol=1e-5):
+            raise ValueError(
+                "module must return the vectors that its indices stand for. If they are not rows "
+                "of its codebook, give it a method get_output_from_indices."
             )
 
     def build(self, n_codes: int, code_dim: int) -> ForeignCodebook:

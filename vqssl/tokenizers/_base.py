@@ -1,7 +1,7 @@
 """BaseTokenizer: what every tokenizer offers over a model that encodes and decodes."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator, blocks
-from vqssl.tokenizers._readout import code_frequencies, pool, pool_width
+from vqssl.tokenizers._readout import block_weights, code_frequencies, pool, pool_width
 
 OUTPUTS = ("codes", "features", "histogram", "latent", "quantized")
 
@@ -43,6 +43,10 @@ class TokenModel(nn.Module):
         """Series of quantised vectors, (B, N, D) -> (B, C, L)."""
         raise NotImplementedError
 
+    def compare(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Series, their mean over the training set, and their reconstruction from codes."""
+        raise NotImplementedError
+
 
 def _can_invert(estimator: "BaseTokenizer") -> bool:
     return estimator.output in ("codes", "quantized")
@@ -53,8 +57,6 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
 
     A subclass builds a `TokenModel` and says how many codes and dimensions it has.
     """
-
-    _output_types: ClassVar[dict[str, list[Any]]] = {"output": [str]}
 
     def encode(self, X: Any) -> np.ndarray:
         """Return the codes of series.
@@ -223,15 +225,16 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
         return pool(model.latents(x))
 
     def _fit_readout(self, series: np.ndarray) -> None:
-        """Standardise the columns of the readouts by the training series."""
+        """Standardise the columns of the readouts by the training series, then weigh blocks."""
         self._readout_mean: dict[str, np.ndarray] = {}
         self._readout_scale: dict[str, np.ndarray] = {}
-        for output in ("features", "latent"):
+        for output, n_codes in (("features", self._n_codes), ("latent", 0)):
             raw = self._inference(getattr(self, f"_raw_{output}"), series)
             deviation = raw.std(0, dtype=np.float64)
             constant = deviation <= _NO_VARIATION * max(deviation.max(), _NO_VARIATION)
             scale = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
             self._readout_mean[output] = raw.mean(0, dtype=np.float64).astype(np.float32)
+            scale *= block_weights(self._vector_dim, n_codes)
             self._readout_scale[output] = scale.astype(np.float32)
 
     # Sizes, checks ------------------------------------------------------------------------
@@ -248,6 +251,7 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
 
     @property
     def _n_features_out(self) -> int:
+        self._check_output()
         return {
             "codes": self.n_tokens_,
             "features": pool_width(self._vector_dim) + self._n_codes,
@@ -308,7 +312,7 @@ def perplexity(codes: np.ndarray) -> float:
 
 def _errors(model: TokenModel, x: Tensor) -> Tensor:
     """Squared error and squared deviation of each series, (B, 2) float64."""
-    target, mean, reconstruction = model.compare(x)  # type: ignore[operator]
+    target, mean, reconstruction = model.compare(x)
     error = (target - reconstruction).double().square().sum((1, 2))
     deviation = (target - mean).double().square().sum((1, 2))
     return torch.stack([error, deviation], 1)

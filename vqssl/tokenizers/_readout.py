@@ -1,15 +1,16 @@
 """From tokens to one vector per series: multi-scale pools and code frequencies."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
-# The whole series, and its quarters.
-_SCALES = (1, 4)
+# The whole series, its halves, quarters and eighths.
+_SCALES = (1, 2, 4, 8)
 _STATISTICS = 3  # mean, maximum, deviation
 
 
 def windows(n_tokens: int) -> list[slice]:
-    """Slices of the token axis: the whole, then quarters that overlap where N < 4."""
+    """Slices of the token axis, coarse to fine; parts overlap where N is no multiple."""
     bounds = []
     for parts in _SCALES:
         for i in range(parts):
@@ -22,8 +23,31 @@ def pool_width(dim: int) -> int:
     return sum(_SCALES) * _STATISTICS * dim
 
 
+def block_weights(dim: int, n_codes: int = 0) -> np.ndarray:
+    """Weights that give every scale, and the code frequencies, the same total variance.
+
+    Standardised columns alone would let the eighths drown the whole and the frequencies,
+    since they are eight times as many.
+
+    Parameters
+    ----------
+    dim : int
+        D, dimension of the pooled vectors.
+    n_codes : int, default=0
+        K, number of code frequencies after the pools.
+
+    Returns
+    -------
+    weights : ndarray of shape (45 * D + K,)
+        1 for the columns of the whole series.
+    """
+    whole = _STATISTICS * dim
+    widths = [whole * parts for parts in _SCALES] + ([n_codes] if n_codes else [])
+    return np.concatenate([np.full(width, np.sqrt(whole / width)) for width in widths])
+
+
 def pool(z: Tensor) -> Tensor:
-    """Mean, maximum and deviation over the whole and over quarters of the tokens.
+    """Mean, maximum and deviation over the whole and over its parts.
 
     Parameters
     ----------
@@ -31,7 +55,7 @@ def pool(z: Tensor) -> Tensor:
 
     Returns
     -------
-    pooled : Tensor of shape (B, 5 * 3 * D)
+    pooled : Tensor of shape (B, 15 * 3 * D)
         The deviation divides by the number of tokens, not by one less.
     """
     columns = []

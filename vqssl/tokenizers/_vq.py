@@ -184,9 +184,9 @@ class _VQBase(BaseTokenizer):
             model.quantizer.start(latents, generator)
 
     def _finish(self, series: np.ndarray, generator: torch.Generator) -> None:
-        super()._finish(series, generator)
         with torch.no_grad():
             self.codebook_ = self.model_.quantizer.codebook.detach().numpy().copy()
+        super()._finish(series, generator)
 
     @property
     def _vector_dim(self) -> int:
@@ -202,7 +202,7 @@ class VQTokenizer(_VQBase):
 
     Parameters
     ----------
-    n_codes : int, default=64
+    n_codes : int, default=128
         K, size of the codebook.
     code_dim : int, default=64
         D, dimension of the latents and of the codebook vectors.
@@ -222,9 +222,10 @@ class VQTokenizer(_VQBase):
         What `transform` returns; can be changed on a fitted tokenizer.
 
         - "features": mean, maximum and deviation of the quantised vectors over the whole
-          and over quarters of the series, then code frequencies, every column standardised
-          by the training set; a function of the codes. Width 15 D + K.
-        - "latent": the same pools of the latents before quantisation. Width 15 D.
+          series, its halves, quarters and eighths, then code frequencies; every column is
+          standardised by the training set, then every scale and the frequencies are
+          weighed to the same total variance. A function of the codes. Width 45 D + K.
+        - "latent": the same pools of the latents before quantisation. Width 45 D.
         - "quantized": the quantised vectors, flattened. Width N D.
         - "codes": the codes as numbers. Width N.
         - "histogram": code frequencies. Width K.
@@ -302,7 +303,7 @@ class VQTokenizer(_VQBase):
     >>> tokenizer.encode(X).shape
     (20, 20)
     >>> tokenizer.transform(X).shape
-    (20, 976)
+    (20, 2896)
     >>> bool(tokenizer.score(X) > 0.5)
     True
     """
@@ -314,7 +315,7 @@ class VQTokenizer(_VQBase):
 
     def __init__(
         self,
-        n_codes: int = 64,
+        n_codes: int = 128,
         *,
         code_dim: int = 64,
         backbone: str | Backbone = "conv",
