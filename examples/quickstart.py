@@ -11,9 +11,9 @@ Writes ``quickstart.png``: series, reconstructions and their codes.
 import time
 from pathlib import Path
 
-import matplotlib
+import matplotlib as mpl
 
-matplotlib.use("Agg")
+mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np

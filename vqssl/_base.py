@@ -448,8 +448,10 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         fitted.input_shape_ = self.input_shape_
         with torch.device("meta"):
             model = fitted._build()
+        # Started first, for what a foreign module does not keep in its state.
+        initialise(materialise(model), make_generator(0))
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-        model.load_state_dict(tensors, assign=True)
+        model.load_state_dict(tensors)
         return model.eval().requires_grad_(False)
 
     def __sklearn_is_fitted__(self) -> bool:

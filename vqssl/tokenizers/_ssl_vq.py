@@ -347,6 +347,7 @@ class SSLVQTokenizer(_VQBase):
 
     def _start(self, model: nn.Module, series: np.ndarray, generator: torch.Generator) -> None:
         super()._start(model, series, generator)
+        assert isinstance(model, VQVAE)
         if isinstance(self.augmentations, str) and self.augmentations == "auto":
             self.augmentations_ = choose_augmentations(model.scaler, series, generator)
         else:

@@ -124,7 +124,7 @@ def make_vqvae(
 
 
 def automatic_compression(length: int) -> int:
-    """Time points per token: 2 to 64 points, 4 to 512, then as many as give 128 tokens."""
+    """Time points per token: 2 for up to 64 points, 4 up to 512, then what gives 128 tokens."""
     if length <= 64:
         return min(2, length)
     return max(4, -(-length // 128))
@@ -158,18 +158,18 @@ class _VQBase(BaseTokenizer):
             raise ValueError(f"scaling must be 'dataset', 'series' or None; got {self.scaling!r}.")
         self._check_output()
 
+    def _compression(self) -> int:
+        automatic = automatic_compression(self._series_shape[1])
+        return automatic if self.compression == "auto" else int(self.compression)
+
     def _build(self) -> VQVAE:
-        length = self._series_shape[1]
-        compression = (
-            automatic_compression(length) if self.compression == "auto" else self.compression
-        )
         return make_vqvae(
             self._series_shape,
             int(self.n_codes),
             int(self.code_dim),
             resolve(self.backbone, "backbone", Backbone, BACKBONES),
             resolve(self.quantizer, "quantizer", Quantizer, QUANTIZERS),
-            int(compression),
+            self._compression(),
             self.scaling,
         )
 
