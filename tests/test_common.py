@@ -797,6 +797,19 @@ def test_training_stops_when_the_held_out_loss_no_longer_falls(estimator):
     assert estimator.history_["step"][-1] == estimator.n_iter_
 
 
+def test_the_held_out_loss_takes_no_random_numbers_from_training(estimator, monkeypatch):
+    estimator.set_params(max_iter=20, validation_fraction=0.3)
+    once = clone(estimator).fit(X)
+    validate = TermNet._validate
+
+    def twice(net, iterator):
+        validate(net, iterator)
+        validate(net, iterator)
+
+    monkeypatch.setattr(TermNet, "_validate", twice)
+    assert_same_fit(once, estimator.fit(X))
+
+
 def test_held_out_series_are_not_trained_on(estimator):
     class Rows(Callback):
         def __init__(self):

@@ -10,7 +10,13 @@ from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator, blocks
-from vqssl.tokenizers._readout import block_weights, code_frequencies, pool, pool_width
+from vqssl.tokenizers._readout import (
+    block_weights,
+    code_frequencies,
+    pool_width,
+    principal_axes,
+    readout,
+)
 
 OUTPUTS = ("codes", "features", "histogram", "latent", "quantized")
 
@@ -219,13 +225,18 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
 
     def _raw_features(self, model: TokenModel, x: Tensor) -> Tensor:
         codes = model.tokens(x)
-        return torch.cat([pool(model.lookup(codes)), code_frequencies(codes, self._n_codes)], 1)
+        pooled = self._pooled(model.lookup(codes))
+        return torch.cat([pooled, code_frequencies(codes, self._n_codes)], 1)
 
     def _raw_latent(self, model: TokenModel, x: Tensor) -> Tensor:
-        return pool(model.latents(x))
+        return self._pooled(model.latents(x))
+
+    def _pooled(self, z: Tensor) -> Tensor:
+        return readout(z, torch.from_numpy(self._axes).to(z.device))
 
     def _fit_readout(self, series: np.ndarray) -> None:
         """Standardise the columns of the readouts by the training series, then weigh blocks."""
+        self._axes = principal_axes(self._vectors)
         self._readout_mean: dict[str, np.ndarray] = {}
         self._readout_scale: dict[str, np.ndarray] = {}
         for output, n_codes in (("features", self._n_codes), ("latent", 0)):
@@ -241,8 +252,13 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
 
     @property
     @abstractmethod
+    def _vectors(self) -> np.ndarray:
+        """The vectors of all codes, (K, D)."""
+
+    @property
     def _vector_dim(self) -> int:
         """D, dimension of a quantised vector."""
+        return self._vectors.shape[1]
 
     @property
     def _n_codes(self) -> int:

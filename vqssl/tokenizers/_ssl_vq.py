@@ -259,7 +259,7 @@ class SSLVQTokenizer(_VQBase):
     >>> X = np.sin(t + np.linspace(0, 3, 20)[:, None])
     >>> tokenizer = SSLVQTokenizer(ssl="vicreg", max_iter=20, random_state=0).fit(X)
     >>> tokenizer.transform(X).shape
-    (20, 3008)
+    (20, 4088)
     >>> sorted(tokenizer.diagnostics_)
     ['effective_rank', 'feature_correlation', 'feature_std']
     """

@@ -25,14 +25,14 @@ _RELATIVE_FLOOR = 1e-6
 
 
 class Scaler(nn.Module):
-    """Standardise each channel over the training set, or each series by itself."""
+    """Standardise each channel over the training set ("dataset"), or by itself ("series")."""
 
-    mean: Tensor  # (C, 1)
-    deviation: Tensor  # (C, 1)
+    mean: Tensor  # (C, 1) of the training set
+    deviation: Tensor  # (C, 1) of the training set
 
-    def __init__(self, n_channels: int, per_series: bool) -> None:
+    def __init__(self, n_channels: int, scaling: str | None) -> None:
         super().__init__()
-        self.per_series = per_series
+        self.scaling = scaling
         self.register_buffer("mean", torch.empty(n_channels, 1))
         self.register_buffer("deviation", torch.empty(n_channels, 1))
 
@@ -40,23 +40,25 @@ class Scaler(nn.Module):
         self.mean.zero_()
         self.deviation.fill_(1.0)
 
-    def start(self, mean: np.ndarray, deviation: np.ndarray) -> None:
-        """Set mean and deviation, both (C,); a constant channel keeps its size."""
+    def start(self, series: np.ndarray) -> None:
+        """Take mean and deviation from training series (n, C, L)."""
+        mean, deviation = series_statistics(series, self.scaling == "series")
         constant = deviation <= _RELATIVE_FLOOR * np.abs(mean)
-        deviation = np.where(constant, 1.0, deviation)
         self.mean.copy_(torch.from_numpy(mean).unsqueeze(1))
-        self.deviation.copy_(torch.from_numpy(deviation).unsqueeze(1))
+        self.deviation.copy_(torch.from_numpy(np.where(constant, 1.0, deviation)).unsqueeze(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.per_series:
+        if self.scaling is None:
+            return x
+        if self.scaling == "dataset":
             return (x - self.mean) / self.deviation
         mean = x.mean(2, keepdim=True)
         deviation = x.std(2, correction=0, keepdim=True)
         constant = deviation <= _RELATIVE_FLOOR * mean.abs()
-        return (x - mean) / torch.where(constant, 1.0, deviation)
+        return torch.where(constant, 0.0, (x - mean) / torch.where(constant, 1.0, deviation))
 
     def inverse(self, x: Tensor) -> Tensor:
-        return x * self.deviation + self.mean
+        return x if self.scaling is None else x * self.deviation + self.mean
 
 
 class VQVAE(TokenModel):
@@ -94,7 +96,7 @@ class VQVAE(TokenModel):
     def compare(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Series (B, C, L), their mean over the training set, and their reconstruction."""
         vectors = self.lookup(self.tokens(x))
-        if self.scaler.per_series:
+        if self.scaler.scaling == "series":
             return self.scaler(x), torch.zeros_like(self.scaler.mean), self.decoder(vectors)
         return x, self.scaler.mean, self.decode(vectors)
 
@@ -112,7 +114,7 @@ def make_vqvae(
     n_channels, length = series_shape
     encoder, decoder = backbone.build(n_channels, length, code_dim, compression)
     model = VQVAE(
-        Scaler(n_channels, scaling == "series"),
+        Scaler(n_channels, scaling),
         encoder,
         quantizer.build(n_codes, code_dim),
         decoder,
@@ -175,8 +177,7 @@ class _VQBase(BaseTokenizer):
 
     def _start(self, model: nn.Module, series: np.ndarray, generator: torch.Generator) -> None:
         assert isinstance(model, VQVAE)
-        if self.scaling is not None:
-            model.scaler.start(*series_statistics(series, model.scaler.per_series))
+        model.scaler.start(series)
         order = torch.randperm(len(series), generator=generator)[:_CODEBOOK_SAMPLE].numpy()
         sample = torch.from_numpy(np.asarray(series[np.sort(order)], dtype=np.float32))
         with torch.no_grad():
@@ -189,8 +190,8 @@ class _VQBase(BaseTokenizer):
         super()._finish(series, generator)
 
     @property
-    def _vector_dim(self) -> int:
-        return self.codebook_.shape[1]
+    def _vectors(self) -> np.ndarray:
+        return self.codebook_
 
 
 class VQTokenizer(_VQBase):
@@ -222,10 +223,12 @@ class VQTokenizer(_VQBase):
         What `transform` returns; can be changed on a fitted tokenizer.
 
         - "features": mean, maximum and deviation of the quantised vectors over the whole
-          series, its halves, quarters and eighths, then code frequencies; every column is
-          standardised by the training set, then every scale and the frequencies are
-          weighed to the same total variance. A function of the codes. Width 45 D + K.
-        - "latent": the same pools of the latents before quantisation. Width 45 D.
+          series, its halves, quarters and eighths; the same along the 24 principal axes of
+          the codebook; then code frequencies. Every column is standardised by the training
+          set, and every scale weighed to the same total variance (those along principal
+          axes to four times that). A function of the codes. Width 45 (D + min(D, 24)) + K.
+        - "latent": the same pools of the latents before quantisation. Width
+          45 (D + min(D, 24)).
         - "quantized": the quantised vectors, flattened. Width N D.
         - "codes": the codes as numbers. Width N.
         - "histogram": code frequencies. Width K.
@@ -303,7 +306,7 @@ class VQTokenizer(_VQBase):
     >>> tokenizer.encode(X).shape
     (20, 20)
     >>> tokenizer.transform(X).shape
-    (20, 2896)
+    (20, 3976)
     >>> bool(tokenizer.score(X) > 0.5)
     True
     """
