@@ -870,6 +870,19 @@ def test_partial_fit_does_not_draw_the_same_numbers_twice(estimator):
     assert first != second != third
 
 
+def test_partial_fit_refuses_parameters_that_shape_another_model(estimator):
+    if not hasattr(estimator, "n_codes"):
+        pytest.skip("has no codebook of its own")
+    estimator.fit(X)
+    fitted = answers(estimator, X)
+    for name, value in {"n_codes": 16, "code_dim": 6, "scaling": None}.items():
+        before = getattr(estimator, name)
+        estimator.set_params(**{name: value})
+        with pytest.raises(ValueError, match=f"{name} must stay {before!r} between calls"):
+            estimator.partial_fit(X)
+        assert_same(fitted, answers(estimator.set_params(**{name: before}), X))
+
+
 def test_partial_fit_refuses_another_shape_and_stays_usable(estimator):
     estimator.partial_fit(make_series(channels=2))
     before = answers(estimator, make_series(channels=2))

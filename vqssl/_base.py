@@ -64,6 +64,9 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     model_: Any  # the torch module, once fitted
 
+    # Parameters that shape the model, so that partial_fit cannot go on with other ones.
+    _shaping: ClassVar[tuple[str, ...]] = ()
+
     # Hooks of subclasses ------------------------------------------------------------------
 
     @abstractmethod
@@ -233,6 +236,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     ) -> nn.Module:
         """Build and start the model, or take a copy of the fitted one that can learn."""
         if go_on:
+            self._check_unchanged()
             return copy.deepcopy(self.model_).requires_grad_(True)
         # An earlier model does not go with the parameters of this fit.
         self.__dict__.pop("model_", None)
@@ -242,6 +246,16 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         initialise(materialise(model), weights)
         self._start(model, subsample, statistics)
         return model
+
+    def _check_unchanged(self) -> None:
+        """Refuse to go on with a model that was built with other parameters."""
+        for name in self._shaping:
+            fitted, now = self._architecture[name], getattr(self, name)
+            if repr(fitted) != repr(now):
+                raise ValueError(
+                    f"{name} must stay {fitted!r} between calls of partial_fit, since it shapes "
+                    f"the model; got {now!r}. Call fit to start anew."
+                )
 
     def _make_task(self, model: nn.Module, batch_size: int, weights: torch.Generator) -> nn.Module:
         """Build the task around a model and start what it adds to it."""

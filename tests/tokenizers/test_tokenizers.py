@@ -360,10 +360,14 @@ def test_features_of_the_training_set_are_standardised(tokenizer, output):
     series = make_series(40)
     Z = tokenizer.set_params(output=output).fit(series).transform(series).astype(np.float64)
     assert_allclose(Z.mean(0), 0, atol=1e-4)
-    # Three statistics of D = 4 for 1, 2, 4 and 8 windows, then K = 8 frequencies; every
-    # block has the same total variance, and a column of the first has deviation 1.
-    widths = [12, 24, 48, 96, 8][: 5 if output == "features" else 4]
-    expected = np.concatenate([np.full(width, np.sqrt(12 / width)) for width in widths])
+    # Three statistics of D = 4 for 1, 2, 4 and 8 windows, the same along 4 axes at twice the
+    # weight, then K = 8 frequencies. Otherwise every block has the same total variance, and
+    # a column of the first has deviation 1.
+    scales = [12, 24, 48, 96]
+    blocks = [(width, 1) for width in scales] + [(width, 2) for width in scales] + [(8, 1)]
+    if output == "latent":
+        blocks.pop()
+    expected = np.concatenate([np.full(n, weight * np.sqrt(12 / n)) for n, weight in blocks])
     deviations = Z.std(0)
     varying = deviations > 1e-4
     assert varying.mean() > 0.5

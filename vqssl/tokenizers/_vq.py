@@ -135,6 +135,7 @@ def automatic_compression(length: int) -> int:
 class _VQBase(BaseTokenizer):
     """What the tokenizers with one VQ-VAE share: their parameters and their start."""
 
+    _shaping = ("n_codes", "code_dim", "backbone", "quantizer", "compression", "scaling")
     _own_types: ClassVar[dict[str, list[Any]]] = {
         "n_codes": [numbers.Integral],
         "code_dim": [numbers.Integral],

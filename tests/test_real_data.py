@@ -1,0 +1,68 @@
+"""What a user sees on real series, with fewer steps than the defaults take."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+
+from vqssl import SSLVQTokenizer, VQTokenizer
+from vqssl.augmentations import AmplitudeScale, Compose, GaussianNoise, MagnitudeWarp, WindowWarp
+
+pytestmark = pytest.mark.statistical
+
+STEPS = 200
+
+
+def test_a_pipeline_on_raw_series_beats_the_nearest_neighbour(load_ucr):
+    data = load_ucr("GunPoint")
+    pipeline = make_pipeline(SSLVQTokenizer(max_iter=STEPS, random_state=0), SVC())
+    accuracy = pipeline.fit(data.X_train, data.y_train).score(data.X_test, data.y_test)
+    assert accuracy > 0.913  # 1-NN with Euclidean distance, UCR archive
+
+
+@pytest.mark.parametrize("name", ["TwoPatterns", "Wafer"])
+@pytest.mark.parametrize("kind", [VQTokenizer, SSLVQTokenizer])
+def test_a_codebook_of_32_is_in_use(load_ucr, name, kind):
+    X = load_ucr(name).X_train
+    codes = kind(n_codes=32, max_iter=STEPS, random_state=0).fit(X).encode(X)
+    assert len(np.unique(codes)) >= 0.95 * 32
+
+
+def test_codes_hold_the_shape(load_ucr):
+    data = load_ucr("TwoPatterns")
+    untrained = VQTokenizer(max_iter=1, lr=1e-12, random_state=0).fit(data.X_train)
+    fitted = VQTokenizer(max_iter=STEPS, random_state=0).fit(data.X_train)
+    assert untrained.score(data.X_test) < 0.1
+    assert fitted.score(data.X_test) > 0.93
+
+
+def test_the_joint_embedding_branch_helps_to_recognise_a_view(load_ucr):
+    data = load_ucr("SyntheticControl")
+    X = data.X_train  # z-normalised, so that views can be made in its units
+    augmentations = (GaussianNoise(), AmplitudeScale(), MagnitudeWarp(), WindowWarp())
+    view = view_of(X, augmentations)
+    shares = {
+        weight: retrieval(
+            SSLVQTokenizer(
+                augmentations=augmentations, ssl_weight=weight, max_iter=STEPS, random_state=0
+            ).fit(X),
+            X,
+            view,
+        )
+        for weight in (0, "auto")
+    }
+    assert shares["auto"] > shares[0]
+
+
+def view_of(X, augmentations):
+    generator = torch.Generator().manual_seed(0)
+    return Compose(augmentations)(torch.from_numpy(X), generator).numpy()
+
+
+def retrieval(tokenizer, X, view):
+    """Share of series that are the nearest neighbour of their own view."""
+    neighbours = NearestNeighbors(n_neighbors=1).fit(tokenizer.transform(X))
+    found = neighbours.kneighbors(tokenizer.transform(view), return_distance=False)[:, 0]
+    return np.mean(found == np.arange(len(X)))
