@@ -232,7 +232,8 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
         return self._pooled(model.latents(x))
 
     def _pooled(self, z: Tensor) -> Tensor:
-        return readout(z, torch.from_numpy(self._axes).to(z.device))
+        # A copy: the axes of an estimator that joblib maps from a file cannot be written to.
+        return readout(z, torch.tensor(self._axes, device=z.device))
 
     def _fit_readout(self, series: np.ndarray) -> None:
         """Standardise the columns of the readouts by the training series, then weigh blocks."""

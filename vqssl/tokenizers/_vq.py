@@ -247,9 +247,12 @@ class VQTokenizer(_VQBase):
     precision : {"float32", "bfloat16"}, default="float32"
         Arithmetic of training; `transform` always works in float32.
     callbacks : list of skorch callbacks, default=None
-        Called during training. An epoch is a period of up to 50 steps.
+        Called during training; copies are, the given ones stay as they are. An epoch is a
+        period of up to 50 steps.
     net_params : dict, default=None
-        Arguments for the skorch net, for example ``{"gradient_clip": 0.5}``.
+        Arguments for the skorch net, for example ``{"gradient_clip": 0.5}``. ``n_threads``
+        is the number of CPU threads of training, 1 by default; another number rounds
+        differently.
     random_state : int, RandomState instance or None, default=None
         Decides everything that is drawn. The same int gives the same bits on the CPU.
     verbose : int, default=0
