@@ -1229,9 +1229,73 @@ def test_a_device_that_is_not_there_is_refused_before_training(estimator, device
     expected = "device must be 'auto' or a torch device that this machine has; got"
     with pytest.raises(ValueError, match=expected):
         clone(estimator).set_params(device=device, callbacks=[started]).fit(X)
-    estimator.fit(X).set_params(device=device)
+    estimator.fit(X).set_params(device="no such device")
     with pytest.raises(ValueError, match=expected):
         estimator.transform(X)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_an_estimator_from_a_machine_with_cuda_answers_without(estimator):
+    expected = answers(estimator.fit(X), X)["transform"]
+    there = pickle.loads(pickle.dumps(estimator.set_params(device="cuda")))
+    with pytest.warns(UserWarning, match="device='cuda' is not available here; the CPU is used"):
+        assert_array_equal(there.transform(X), expected)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode], ids=lambda m: m.__name__)
+def test_training_works_inside_modes_without_gradients(estimator, mode):
+    expected = clone(estimator).fit(X)
+    with mode():
+        estimator.fit(X)
+    assert_same_fit(expected, estimator)
+
+
+def test_the_default_dtype_of_torch_does_not_matter(estimator):
+    expected = clone(estimator).fit(X)
+    torch.set_default_dtype(torch.float64)
+    try:
+        estimator.fit(X)
+        assert_same_fit(expected, estimator)
+        assert_same(answers(expected, X), answers(pickle.loads(pickle.dumps(estimator)), X))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", ["callbacks", "max_epochs", "train_split"])
+def test_net_params_do_not_reach_what_the_estimator_decides(estimator, name):
+    with pytest.raises(ValueError, match=f"net_params must leave {name} to the estimator"):
+        estimator.set_params(net_params={name: None}).fit(X)
+
+
+def test_what_is_no_callback_is_refused(estimator):
+    with pytest.raises(TypeError, match=r"callbacks must hold skorch callbacks or pairs .* got 1"):
+        estimator.set_params(callbacks=[1]).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ([[None, 1.0], [2.0, 3.0]], r"X contains NaN \(sample 0, channel 0, time point 0\)"),
+        (np.array([["2020-01-01"]], dtype="M8[D]"), "X must hold real numbers; got an array of"),
+        (np.zeros((2, 1, 3), dtype="m8[D]"), "X must hold real numbers; got an array of"),
+    ],
+    ids=["None", "dates", "durations"],
+)
+def test_what_is_no_series_of_numbers_is_refused(estimator, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        estimator.fit(wrong)
+
+
+def test_partial_fit_extends_the_history(estimator):
+    estimator.fit(X)
+    steps, losses = (list(estimator.history_[name]) for name in ("step", "loss"))
+    estimator.partial_fit(X)
+    assert estimator.history_["step"][: len(steps)] == steps
+    assert estimator.history_["loss"][: len(losses)] == losses
+    assert estimator.history_["step"][-1] == estimator.n_iter_ > steps[-1]
+    assert {len(column) for column in estimator.history_.values()} == {
+        len(estimator.history_["step"])
+    }
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -3,6 +3,7 @@
 import copy
 import math
 import numbers
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
@@ -23,6 +24,7 @@ from vqssl._training import (
     Rows,
     TermNet,
     as_tensor,
+    check_callbacks,
     count_batches,
     cpu_threads,
     read_history,
@@ -53,6 +55,13 @@ _SHARED_TYPES: dict[str, list[Any]] = {
 }
 
 
+# Arguments of the net that follow from the estimator's own parameters.
+_OWNED = {
+    "callbacks", "device", "generator", "max_epochs", "max_iter", "module", "order", "period",
+    "train_split", "validation_data",
+}  # fmt: skip
+
+
 class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     """Base class of estimators that train a torch model.
 
@@ -63,8 +72,10 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = _SHARED_TYPES
 
     model_: Any  # the torch module, once fitted
+    history_: dict[str, list[float]]
+    n_iter_: int
 
-    # Parameters that shape the model, so that partial_fit cannot go on with other ones.
+    # Parameters that partial_fit cannot go on with when they change.
     _shaping: ClassVar[tuple[str, ...]] = ()
 
     # Hooks of subclasses ------------------------------------------------------------------
@@ -86,8 +97,11 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _start(self, model: nn.Module, series: np.ndarray, generator: torch.Generator) -> None:
         """Set what depends on the training series (n, C, L) before the first step."""
 
-    def _finish(self, series: np.ndarray, generator: torch.Generator) -> None:
-        """Fit what depends on the trained model; `series` (n, C, L) are training series."""
+    def _finish(self, series: np.ndarray, generator: torch.Generator, go_on: bool) -> None:
+        """Fit what depends on the trained model; `series` (n, C, L) are training series.
+
+        With `go_on`, earlier calls of `partial_fit` have fitted it already.
+        """
 
     # Fitting ------------------------------------------------------------------------------
 
@@ -121,8 +135,10 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Take one more pass over series, from the weights as they are.
 
-        The first call starts the model as `fit` does. Scaling stays that of the first
-        call; the learning rate is constant.
+        The first call starts the model as `fit` does. The scaling of the input stays that of
+        the first call, and statistics of the output count all calls alike; attributes that
+        describe the codes, such as `perplexity_`, speak of the last one. The learning rate
+        is constant, and the optimizer's own state starts anew.
 
         Parameters
         ----------
@@ -172,6 +188,12 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         device = self._device()
         series = self._check_X(X, reset=not go_on)
         options = dict(self.net_params or {})
+        if taken_over := sorted(_OWNED & options.keys()):
+            raise ValueError(
+                f"net_params must leave {', '.join(taken_over)} to the estimator; use its own "
+                "parameters (max_iter, callbacks, validation_fraction, device)."
+            )
+        check_callbacks(self.callbacks)
         n_threads = check_count(options.pop("n_threads", 1), "n_threads")
 
         # One seed per use, so that changing one use does not shift the others.
@@ -193,9 +215,10 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             fitted._keep(net, copy.deepcopy(model), taken, subsample, statistics.clone_state())
             return fitted.__dict__
 
-        with cpu_threads(n_threads):
+        # Training works inside a caller's no_grad() and inference_mode(), too.
+        with cpu_threads(n_threads), torch.inference_mode(False), torch.enable_grad():
             model = self._make_model(subsample, go_on, weights, statistics)
-            task = self._make_task(model, len(training) // n_batches, weights)
+            task = self._make_task(model, len(training) // n_batches, weights, go_on)
             context = self._init_callback_context(max_subtasks=math.ceil(max_iter / period))
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
             settings = {
@@ -237,13 +260,18 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """Build and start the model, or take a copy of the fitted one that can learn."""
         if go_on:
             self._check_unchanged()
-            return copy.deepcopy(self.model_).requires_grad_(True)
+            model = copy.deepcopy(self.model_)
+            with torch.device("meta"):
+                built = dict(self._build().named_parameters())
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(built[name].requires_grad)
+            return model
         # An earlier model does not go with the parameters of this fit.
         self.__dict__.pop("model_", None)
         self._architecture = self._own_parameters()
         with torch.device("meta"):
             model = self._build()
-        initialise(materialise(model), weights)
+        initialise(materialise(model).float(), weights)
         self._start(model, subsample, statistics)
         return model
 
@@ -253,19 +281,27 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             fitted, now = self._architecture[name], getattr(self, name)
             if repr(fitted) != repr(now):
                 raise ValueError(
-                    f"{name} must stay {fitted!r} between calls of partial_fit, since it shapes "
-                    f"the model; got {now!r}. Call fit to start anew."
+                    f"{name} must stay {fitted!r} between calls of partial_fit; got {now!r}. "
+                    "Call fit to start anew."
                 )
 
-    def _make_task(self, model: nn.Module, batch_size: int, weights: torch.Generator) -> nn.Module:
-        """Build the task around a model and start what it adds to it."""
+    def _make_task(
+        self, model: nn.Module, batch_size: int, weights: torch.Generator, go_on: bool
+    ) -> nn.Module:
+        """Build the task around a model and start what it adds to it, or take it up again."""
         with torch.device("meta"):
             task = self._task(model, batch_size)
         if task is not model:
-            materialise(task)
+            materialise(task).float()
             for child in task.children():
                 if child is not model:
                     initialise(child, weights)
+        if go_on:
+            state = task.state_dict()
+            for name, array in self._task_weights.items():
+                # Another batch size may have made another projector.
+                if name in state and state[name].shape == array.shape:
+                    state[name].copy_(torch.from_numpy(np.array(array)))
         return task
 
     def _keep(
@@ -276,10 +312,21 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         subsample: np.ndarray,
         generator: torch.Generator,
     ) -> None:
+        kept = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
+        # What the task adds is dropped from the model, but partial_fit goes on with it.
+        self._task_weights = {
+            name: tensor.detach().cpu().numpy().copy()
+            for name, tensor in net.module_.state_dict(keep_vars=True).items()
+            if id(tensor) not in kept
+        }
         self.model_ = model.to("cpu").eval().requires_grad_(False)
-        self.history_ = read_history(net)
+        history = read_history(net)
+        if taken > 0:
+            history["step"] = [taken + step for step in history["step"]]
+            history = {name: [*self.history_.get(name, []), *history[name]] for name in history}
+        self.history_ = history
         self.n_iter_ = taken + net.steps_
-        self._finish(subsample, generator)
+        self._finish(subsample, generator, go_on=taken > 0)
 
     def _own_callbacks(self, context: Any, snapshot: Callable[[], dict[str, Any]]) -> list[Any]:
         name = type(self).__name__
@@ -341,6 +388,8 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             X = check_array(X, dtype="numeric", ensure_all_finite=False, allow_nd=True)
         else:
             X = validate_data(self, X, dtype="numeric", ensure_all_finite=False, reset=reset)
+        if X.dtype.kind == "O":
+            X = X.astype(np.float64)
         series = check_series(X, name)
         if reset:
             self.input_shape_ = tuple(int(size) for size in X.shape[1:])
@@ -371,13 +420,28 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:
             device = torch.device(self.device)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
+            torch.empty(1, device=device).cpu()
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise ValueError(
                 f"device must be 'auto' or a torch device that this machine has; got "
                 f"{self.device!r}. CUDA is {'' if torch.cuda.is_available() else 'not '}available."
             ) from error
         return device
+
+    def _inference_device(self) -> torch.device:
+        """The device, or the CPU for an estimator that comes from a machine with CUDA."""
+        try:
+            return self._device()
+        except ValueError:
+            if not str(self.device).startswith("cuda"):
+                raise
+            warnings.warn(
+                f"device={self.device!r} is not available here; the CPU is used. "
+                "set_params(device='auto') says so for good.",
+                UserWarning,
+                stacklevel=2,
+            )
+            return torch.device("cpu")
 
     def _inference(self, function: Callable[[Any, Tensor], Tensor], rows: np.ndarray) -> np.ndarray:
         """Apply ``function(model, batch)`` to rows in batches, on the device.
@@ -393,7 +457,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         -------
         result : ndarray of shape (n, ...)
         """
-        device = self._device()
+        device = self._inference_device()
         # A copy: moving the kept model would race with other threads.
         model = self.model_ if device.type == "cpu" else copy.deepcopy(self.model_).to(device)
         limit = _CPU_BATCH if device.type == "cpu" else _CUDA_BATCH
@@ -463,7 +527,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         with torch.device("meta"):
             model = fitted._build()
         # Started first, for what a foreign module does not keep in its state.
-        initialise(materialise(model), make_generator(0))
+        initialise(materialise(model).float(), make_generator(0))
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
         model.load_state_dict(tensors)
         return model.eval().requires_grad_(False)

@@ -30,13 +30,19 @@ def uniform(
     high: float = 1.0,
 ) -> Tensor:
     """Uniform numbers from `low` to `high` with the device and dtype of `like`."""
-    drawn = torch.rand(tuple(shape), generator=generator, device=generator.device)
+    # Not the default dtype, whose change would change the numbers.
+    drawn = torch.rand(
+        tuple(shape), generator=generator, device=generator.device, dtype=torch.float32
+    )
     return (low + (high - low) * drawn).to(like)
 
 
 def normal(shape: Sequence[int], generator: torch.Generator, like: Tensor) -> Tensor:
     """Standard normal numbers with the device and dtype of `like`."""
-    return torch.randn(tuple(shape), generator=generator, device=generator.device).to(like)
+    drawn = torch.randn(
+        tuple(shape), generator=generator, device=generator.device, dtype=torch.float32
+    )
+    return drawn.to(like)
 
 
 def integers(high: int, shape: Sequence[int], generator: torch.Generator, like: Tensor) -> Tensor:

@@ -485,6 +485,23 @@ def _columns(row: dict[str, Any]) -> dict[str, float]:
     }
 
 
+def check_callbacks(callbacks: Sequence[Any] | None) -> None:
+    """Check that callbacks are what skorch takes.
+
+    Raises
+    ------
+    TypeError
+        If an element is no skorch callback, class of one, or pair of a name and one.
+    """
+    for given in callbacks or ():
+        callback = given[1] if isinstance(given, tuple) and len(given) == 2 else given
+        is_class = isinstance(callback, type) and issubclass(callback, Callback)
+        if not (is_class or isinstance(callback, Callback)):
+            raise TypeError(
+                f"callbacks must hold skorch callbacks or pairs (name, callback); got {given!r}."
+            )
+
+
 def unfitted(callbacks: Sequence[Any] | None) -> list[Any]:
     """Return copies of a user's callbacks, so that a fit leaves nothing in the parameter.
 

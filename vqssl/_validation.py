@@ -83,6 +83,8 @@ def check_series(X: Any, estimator_name: str) -> np.ndarray:
         If `X` has another number of axes, is empty, or holds NaN or infinity.
     """
     X = np.asarray(X)
+    if X.dtype.kind not in "biuf":
+        raise ValueError(f"X must hold real numbers; got an array of {X.dtype}.")
     if X.ndim not in (2, 3):
         raise ValueError(
             "X must have shape (n_samples, n_timepoints) or (n_samples, n_channels, "

@@ -1,9 +1,13 @@
 """What every tokenizer offers: codes, vectors, readouts, reconstruction, their options."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -18,6 +22,7 @@ from vqssl.augmentations import AUGMENTATIONS, AmplitudeScale, Compose, Gaussian
 from vqssl.backbones import ConvBackbone
 from vqssl.losses import LOSSES, InfoNCE, VICReg
 from vqssl.quantizers import FSQ, QUANTIZERS, EMAQuantizer, GradientQuantizer
+from vqssl.tokenizers._base import merge
 
 OUTPUTS = ("codes", "features", "histogram", "latent", "quantized")
 DISCRETE = ("codes", "features", "histogram", "quantized")
@@ -179,8 +184,8 @@ def test_codes_of_any_kind_can_be_decoded(tokenizer):
     tokenizer.fit(X)
     codes = tokenizer.encode(NEW)
     expected = tokenizer.decode(codes)
-    for given in (codes.astype(np.uint8), codes.tolist(), torch.from_numpy(codes), codes[:]):
-        assert_array_equal(tokenizer.decode(given), expected)
+    for same in (codes.astype(np.uint8), codes.tolist(), torch.from_numpy(codes), codes[:]):
+        assert_array_equal(tokenizer.decode(same), expected)
     assert_array_equal(tokenizer.decode(pd.DataFrame(codes)), expected)
 
 
@@ -214,14 +219,30 @@ def test_wrong_input_of_inverse_transform_is_refused(tokenizer):
     Z = tokenizer.transform(X)
     high = Z.copy()
     high[1, 2] = 10
-    for wrong in (Z + 0.5, np.full_like(Z, np.nan)):
-        with pytest.raises(ValueError, match="Z must hold codes, which are whole numbers"):
-            tokenizer.inverse_transform(wrong)
+    with pytest.raises(ValueError, match=r"whole numbers; got \d+\.5 at sample 0, token 0"):
+        tokenizer.inverse_transform(Z + 0.5)
+    with pytest.raises(ValueError, match=r"codes must lie in \[0, 8\); got 1e\+30 at sample 0"):
+        tokenizer.inverse_transform(np.full(Z.shape, 1e30))
+    refuse_what_is_no_matrix_of_numbers(tokenizer, Z)
     with pytest.raises(ValueError, match=r"codes must lie in \[0, 8\); got 10"):
         tokenizer.inverse_transform(high)
     tokenizer.set_params(output="quantized")
     with pytest.raises(ValueError, match=r"Z must have shape \(n_samples, 48\); got \(12, 12\)"):
         tokenizer.inverse_transform(Z)
+    refuse_what_is_no_matrix_of_numbers(tokenizer, tokenizer.transform(X))
+
+
+def refuse_what_is_no_matrix_of_numbers(tokenizer, Z):
+    cases = {
+        "contains NaN": np.full_like(Z, np.nan),
+        "contains infinity": np.full_like(Z, np.inf),
+        "Complex data not supported": Z + 1j,
+        "minimum of 1 is required": Z[:0],
+        "Expected 2D array": Z[0],
+    }
+    for message, wrong in cases.items():
+        with pytest.raises(ValueError, match=message):
+            tokenizer.inverse_transform(wrong)
 
 
 def test_an_unfitted_tokenizer_says_so(tokenizer):
@@ -243,7 +264,7 @@ def share_of_variation(series, reconstruction, mean):
 
 
 @small
-@pytest.mark.parametrize("scaling", ["dataset", None])
+@pytest.mark.parametrize("scaling", ["dataset", "series", None])
 @pytest.mark.parametrize("channels", [None, 3])
 def test_score_is_one_minus_error_over_deviation_from_the_training_mean(
     tokenizer, scaling, channels
@@ -256,21 +277,6 @@ def test_score_is_one_minus_error_over_deviation_from_the_training_mean(
     expected = share_of_variation(new, tokenizer.decode(tokenizer.encode(new)), mean)
     assert_allclose(tokenizer.score(new), expected, rtol=1e-4)
     assert isinstance(tokenizer.score(new), float)
-
-
-@small
-@pytest.mark.parametrize("channels", [None, 2])
-def test_score_of_series_scaled_one_by_one_counts_their_shapes(tokenizer, channels):
-    train, new = make_series(channels=channels), make_series(20, channels=channels, seed=1)
-    new[3] = 5.0  # without deviation: only centred
-    tokenizer.set_params(scaling="series").fit(train)
-    # On the way out the averages of the training series take the place of each one's own.
-    average = train.mean(-1, keepdims=True).mean(0), train.std(-1, keepdims=True).mean(0)
-    reconstruction = (tokenizer.decode(tokenizer.encode(new)) - average[0]) / average[1]
-    deviation = new.std(-1, keepdims=True)
-    scaled = (new - new.mean(-1, keepdims=True)) / np.where(deviation == 0, 1, deviation)
-    expected = share_of_variation(scaled, reconstruction, 0.0)
-    assert_allclose(tokenizer.score(new), expected, rtol=1e-4)
 
 
 @small
@@ -770,3 +776,50 @@ def test_more_codes_reconstruct_better(walker):
     tokenizer = clone(walker).set_params(max_iter=200)
     few, many = (clone(tokenizer).set_params(n_codes=n).fit(train).score(test) for n in (2, 32))
     assert 1 - many < 0.5 * (1 - few)
+
+
+# ---------------------------------------------------------------------------- partial_fit
+
+
+@small
+def test_a_single_series_more_hardly_moves_the_readout(tokenizer):
+    # Latents, since the codebook learns from a single series, whatever the learning rate.
+    tokenizer.set_params(output="latent", lr=1e-12).fit(X)
+    before = tokenizer.transform(X)
+    after = tokenizer.partial_fit(X[:1]).transform(X)
+    assert np.linalg.norm(after - before) < 0.2 * np.linalg.norm(before)
+
+
+@small
+@pytest.mark.parametrize("output", ["features", "latent"])
+def test_the_readout_after_one_series_tells_others_apart(tokenizer, output):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        Z = tokenizer.set_params(output=output).fit(X[:1]).transform(X)
+    assert len(np.unique(Z, axis=0)) > 1
+
+
+@small
+def test_partial_fit_goes_on_with_the_projector():
+    tokenizer = ssl_tokenizer(lr=1e-12).fit(X)
+    projector = tokenizer._task_weights
+    assert any(name.startswith("projector") for name in projector)
+    tokenizer.partial_fit(X)
+    for name, value in tokenizer._task_weights.items():
+        assert_allclose(value, projector[name], atol=1e-6)
+
+
+def test_partial_fit_refuses_other_augmentations():
+    tokenizer = ssl_tokenizer(augmentations="noise").fit(X).set_params(augmentations="slope")
+    with pytest.raises(ValueError, match="augmentations must stay 'noise' between calls"):
+        tokenizer.partial_fit(X)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_merged_moments_are_those_of_the_whole(n, m, seed):
+    values = np.random.default_rng(seed).normal(size=(n + m, 3)) + 5
+    halves = [(len(part), part.mean(0), part.var(0)) for part in (values[:n], values[n:])]
+    count, mean, variance = merge(*halves)
+    assert count == n + m
+    assert_allclose(mean, values.mean(0))
+    assert_allclose(variance, values.var(0), rtol=1e-9, atol=1e-12)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
@@ -63,6 +64,8 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
 
     A subclass builds a `TokenModel` and says how many codes and dimensions it has.
     """
+
+    _readout_moments: "dict[str, Moments]"
 
     def encode(self, X: Any) -> np.ndarray:
         """Return the codes of series.
@@ -157,16 +160,23 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
         Raises
         ------
         ValueError
-            If `Z` has another shape, or holds numbers that are no codes.
+            If `Z` has another shape, holds NaN or infinity, or numbers that are no codes.
         """
         self._check_is_fitted()
-        Z = np.asarray(Z, dtype=np.float32)
+        if isinstance(Z, Tensor):
+            Z = Z.detach().cpu().numpy()
+        Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
         if self.output == "codes":
-            if not np.isfinite(Z).all() or not np.array_equal(Z, np.round(Z)):
-                raise ValueError("Z must hold codes, which are whole numbers; got fractions.")
-            return self._decode(self._check_codes(Z.astype(np.int64)))
+            fractions = np.argwhere(np.round(Z) != Z)
+            if len(fractions):
+                sample, token = fractions[0]
+                raise ValueError(
+                    f"Z must hold codes, which are whole numbers; got {Z[sample, token]} at "
+                    f"sample {sample}, token {token}."
+                )
+            return self._decode(self._check_codes(Z))
         shape = (self.n_tokens_, self._vector_dim)
-        if Z.ndim != 2 or Z.shape[1] != shape[0] * shape[1]:
+        if Z.shape[1] != shape[0] * shape[1]:
             raise ValueError(
                 f"Z must have shape (n_samples, {shape[0] * shape[1]}); got {Z.shape}."
             )
@@ -219,7 +229,7 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
 
     def _standardised(self, output: str, series: np.ndarray) -> np.ndarray:
         raw = self._inference(getattr(self, f"_raw_{output}"), series)
-        raw -= self._readout_mean[output]
+        raw -= self._readout_moments[output][1].astype(np.float32)
         raw *= self._readout_scale[output]
         return raw
 
@@ -235,19 +245,25 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
         # A copy: the axes of an estimator that joblib maps from a file cannot be written to.
         return readout(z, torch.tensor(self._axes, device=z.device))
 
-    def _fit_readout(self, series: np.ndarray) -> None:
-        """Standardise the columns of the readouts by the training series, then weigh blocks."""
-        self._axes = principal_axes(self._vectors)
-        self._readout_mean: dict[str, np.ndarray] = {}
+    def _fit_readout(self, series: np.ndarray, go_on: bool) -> None:
+        """Standardise the columns of the readouts by the training series, then weigh blocks.
+
+        With `go_on`, by those of all calls of `partial_fit`, along the axes of the first.
+        """
+        if not go_on:
+            self._axes = principal_axes(self._vectors)
+        moments: dict[str, Moments] = {}
         self._readout_scale: dict[str, np.ndarray] = {}
         for output, n_codes in (("features", self._n_codes), ("latent", 0)):
             raw = self._inference(getattr(self, f"_raw_{output}"), series)
-            deviation = raw.std(0, dtype=np.float64)
-            constant = deviation <= _NO_VARIATION * max(deviation.max(), _NO_VARIATION)
-            scale = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
-            self._readout_mean[output] = raw.mean(0, dtype=np.float64).astype(np.float32)
+            new = (len(raw), raw.mean(0, dtype=np.float64), raw.var(0, dtype=np.float64))
+            moments[output] = merge(self._readout_moments[output], new) if go_on else new
+            n_series, _, variance = moments[output]
+            constant = variance <= _NO_VARIATION**2 * max(variance.max(), _NO_VARIATION**2)
+            scale = np.where(constant, float(n_series < 2), 1 / np.sqrt(variance + constant))
             scale *= block_weights(self._vector_dim, n_codes)
             self._readout_scale[output] = scale.astype(np.float32)
+        self._readout_moments = moments
 
     # Sizes, checks ------------------------------------------------------------------------
 
@@ -295,8 +311,8 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
         if len(wrong):
             sample, token = wrong[0]
             raise ValueError(
-                f"codes must lie in [0, {self.code_sizes_[token]}); got {codes[sample, token]} "
-                f"at sample {sample}, token {token}."
+                f"codes must lie in [0, {self.code_sizes_[token]}); got "
+                f"{codes[sample, token]:.10g} at sample {sample}, token {token}."
             )
         return codes.astype(np.int64)
 
@@ -304,20 +320,33 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
         decoded = self._inference(lambda model, c: model.decode(model.lookup(c)), codes)
         return self._as_given(decoded)
 
-    def _finish(self, series: np.ndarray, generator: torch.Generator) -> None:
+    def _finish(self, series: np.ndarray, generator: torch.Generator, go_on: bool) -> None:
         model = self.model_
         self.code_sizes_ = np.asarray(model.code_sizes, dtype=np.int64)
         self.token_groups_ = list(model.token_groups)
         self.n_tokens_ = len(self.code_sizes_)
         codes = self._inference(lambda model, x: model.tokens(x), series)
         self.perplexity_ = [perplexity(codes[:, group]) for group in self.token_groups_]
-        self._fit_readout(series)
+        self._fit_readout(series, go_on)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = [] if self.output == "codes" else ["float32"]
         return tags
+
+
+# Number of series, mean and variance of each column.
+Moments = tuple[int, np.ndarray, np.ndarray]
+
+
+def merge(first: Moments, second: Moments) -> Moments:
+    """Moments of two samples together (Chan, Golub and LeVeque 1983, equation 2.1)."""
+    (n, mean, variance), (m, other_mean, other_variance) = first, second
+    share = m / (n + m)
+    shift = other_mean - mean
+    spread = (1 - share) * variance + share * other_variance
+    return n + m, mean + share * shift, spread + share * (1 - share) * shift**2
 
 
 def perplexity(codes: np.ndarray) -> float:

@@ -323,6 +323,8 @@ class SSLVQTokenizer(_VQBase):
         self.random_state = random_state
         self.verbose = verbose
 
+    _shaping: ClassVar[tuple[str, ...]] = (*_VQBase._shaping, "augmentations")
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         resolve(self.ssl, "ssl", SSLLoss, LOSSES).check()
@@ -378,8 +380,8 @@ class SSLVQTokenizer(_VQBase):
         augmentation = Compose(self.augmentations_) if self.augmentations_ else None
         return JointEmbedding(model, projector, loss, augmentation, weight)
 
-    def _finish(self, series: np.ndarray, generator: torch.Generator) -> None:
-        super()._finish(series, generator)
+    def _finish(self, series: np.ndarray, generator: torch.Generator, go_on: bool) -> None:
+        super()._finish(series, generator, go_on)
         pooled = self._inference(lambda model, x: global_pool(model.latents(x)), series)
         self.diagnostics_ = diagnose(pooled)
         rank = self.diagnostics_["effective_rank"]

@@ -95,10 +95,7 @@ class VQVAE(TokenModel):
 
     def compare(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Series (B, C, L), their mean over the training set, and their reconstruction."""
-        vectors = self.lookup(self.tokens(x))
-        if self.scaler.scaling == "series":
-            return self.scaler(x), torch.zeros_like(self.scaler.mean), self.decoder(vectors)
-        return x, self.scaler.mean, self.decode(vectors)
+        return x, self.scaler.mean, self.decode(self.lookup(self.tokens(x)))
 
 
 def make_vqvae(
@@ -135,7 +132,14 @@ def automatic_compression(length: int) -> int:
 class _VQBase(BaseTokenizer):
     """What the tokenizers with one VQ-VAE share: their parameters and their start."""
 
-    _shaping = ("n_codes", "code_dim", "backbone", "quantizer", "compression", "scaling")
+    _shaping: ClassVar[tuple[str, ...]] = (
+        "n_codes",
+        "code_dim",
+        "backbone",
+        "quantizer",
+        "compression",
+        "scaling",
+    )
     _own_types: ClassVar[dict[str, list[Any]]] = {
         "n_codes": [numbers.Integral],
         "code_dim": [numbers.Integral],
@@ -185,10 +189,10 @@ class _VQBase(BaseTokenizer):
             latents = model.latents(sample).flatten(0, 1)  # (n N, D)
             model.quantizer.start(latents, generator)
 
-    def _finish(self, series: np.ndarray, generator: torch.Generator) -> None:
+    def _finish(self, series: np.ndarray, generator: torch.Generator, go_on: bool) -> None:
         with torch.no_grad():
             self.codebook_ = self.model_.quantizer.codebook.detach().numpy().copy()
-        super()._finish(series, generator)
+        super()._finish(series, generator, go_on)
 
     @property
     def _vectors(self) -> np.ndarray:
