@@ -13,7 +13,16 @@ ROOT = Path(__file__).parents[1]
 
 # The first name below vqssl of every module, by layer.
 LAYERS = {
-    1: {"_seed", "_validation", "_parts", "_callbacks", "_training", "_persistence", "_windows"},
+    1: {
+        "_seed",
+        "_validation",
+        "_parts",
+        "_batches",
+        "_callbacks",
+        "_training",
+        "_persistence",
+        "_windows",
+    },
     2: {"quantizers", "losses", "augmentations", "backbones"},
     3: {"_base"},
     4: {"tokenizers", "autoencoders", "encoders"},

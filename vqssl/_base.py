@@ -15,17 +15,15 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from vqssl._batches import Rows, as_tensor, count_batches
 from vqssl._callbacks import CallbackSupportMixin, with_callbacks
 from vqssl._parts import refuse_nested_names
 from vqssl._seed import initialise, make_generator, materialise, spawn_seeds
 from vqssl._training import (
     Period,
     Progress,
-    Rows,
     TermNet,
-    as_tensor,
     check_callbacks,
-    count_batches,
     cpu_threads,
     read_history,
     unfitted,

@@ -1,0 +1,106 @@
+"""Batches of training series: rows of arrays that are never copied as a whole."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Rows:
+    """Rows of one or several arrays that share their first axis, without copying them.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray
+        Labels (n,) and codes (n, N) in int64 stay what they are, the rest becomes float32.
+    index : ndarray of int or None
+        Which rows; None is all of them.
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray], index: np.ndarray | None = None) -> None:
+        self.arrays = tuple(arrays)
+        self.index = np.arange(len(arrays[0])) if index is None else index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def sample(self, limit: int, generator: torch.Generator) -> np.ndarray:
+        """Rows of the first array, in order: all where there are at most `limit`."""
+        index = self.index
+        if len(index) > limit:
+            order = torch.randperm(len(index), generator=generator)[:limit].numpy()
+            index = index[np.sort(order)]
+        return self.arrays[0] if len(index) == len(self.arrays[0]) else self.arrays[0][index]
+
+
+class Batches:
+    """Batches of rows as tensors on a device.
+
+    On a CUDA device the arrays are moved there once when they take less than half of its
+    free memory; otherwise, and on the CPU, each batch is gathered from the arrays, which
+    may be memory-mapped and are never copied as a whole.
+
+    Parameters
+    ----------
+    rows : Rows
+    batch_size : int
+        Largest number of rows in a batch. A pass is cut into batches whose sizes differ by
+        one at most, so there is no ragged tail.
+    device : torch.device
+    generator : torch.Generator or None
+        Order of the rows, drawn anew for each pass; None keeps their order.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        batch_size: int,
+        device: torch.device,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        self.arrays = rows.arrays
+        self.index = torch.from_numpy(rows.index)
+        self.device = device
+        self.generator = generator
+        self.n_batches = count_batches(len(rows), batch_size)
+        self.resident: list[Tensor] | None = None
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            # Eight bytes a number at most: int64, or float32 beside what it is made from.
+            if sum(array.size * 8 for array in self.arrays) < free / 2:
+                self.resident = [as_tensor(array).to(device) for array in self.arrays]
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        """One pass over the rows."""
+        order = self.index
+        if self.generator is not None:
+            order = order[torch.randperm(len(order), generator=self.generator)]
+        if self.resident is not None:
+            order = order.to(self.device)
+        for rows in order.tensor_split(self.n_batches):
+            if self.resident is not None:
+                yield [tensor[rows] for tensor in self.resident]
+            else:
+                index = rows.numpy()
+                yield [as_tensor(array[index]).to(self.device) for array in self.arrays]
+
+    def forever(self) -> Iterator[list[Tensor]]:
+        """Pass after pass, without an end."""
+        while True:
+            yield from self
+
+
+def count_batches(n_rows: int, batch_size: int) -> int:
+    """Number of batches in a pass over rows; none of them has a single row if avoidable."""
+    n_batches = math.ceil(n_rows / batch_size)
+    # A batch of one row has no batch statistics; it is merged with another.
+    return n_batches if batch_size == 1 else max(1, min(n_batches, n_rows // 2))
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """Return labels and codes as int64, series as float32 tensor that is safe to write to."""
+    wanted = np.int64 if array.dtype == np.int64 and array.ndim < 3 else np.float32
+    array = np.asarray(array, dtype=wanted, order="C")
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
