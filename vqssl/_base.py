@@ -72,6 +72,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     model_: Any  # the torch module, once fitted
     history_: dict[str, list[float]]
     n_iter_: int
+    _task_weights: dict[str, np.ndarray]
 
     # Parameters that partial_fit cannot go on with when they change.
     _shaping: ClassVar[tuple[str, ...]] = ()
@@ -311,8 +312,9 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         generator: torch.Generator,
     ) -> None:
         kept = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
-        # What the task adds is dropped from the model, but partial_fit goes on with it.
-        self._task_weights = {
+        # What the task adds is dropped from the model, but partial_fit goes on with it, also
+        # after a call whose single series left it out.
+        self._task_weights = (self._task_weights if taken > 0 else {}) | {
             name: tensor.detach().cpu().numpy().copy()
             for name, tensor in net.module_.state_dict(keep_vars=True).items()
             if id(tensor) not in kept

@@ -542,10 +542,15 @@ def test_weights_of_an_ssl_loss_scale_its_terms():
 
 
 @small
-def test_an_ssl_weight_of_zero_leaves_the_branch_out():
-    without = ssl_tokenizer(ssl_weight=0).fit(X)
+@pytest.mark.parametrize("augmentations", ["auto", "noise"])
+def test_an_ssl_weight_of_zero_is_the_tokenizer_without_the_branch_bit_for_bit(augmentations):
+    without = ssl_tokenizer(ssl_weight=0, augmentations=augmentations).fit(X)
+    plain = VQTokenizer(**SMALL).fit(X)
     assert not ssl_terms(without)
-    assert term_names(without) == term_names(VQTokenizer(**SMALL).fit(X))
+    assert without.history_ == plain.history_
+    for name, tensor in plain.model_.state_dict().items():
+        assert torch.equal(without.model_.state_dict()[name], tensor)
+    assert_array_equal(without.encode(X), plain.encode(X))
 
 
 @small
@@ -807,6 +812,17 @@ def test_partial_fit_goes_on_with_the_projector():
     tokenizer.partial_fit(X)
     for name, value in tokenizer._task_weights.items():
         assert_allclose(value, projector[name], atol=1e-6)
+
+
+@small
+def test_a_partial_fit_on_one_series_keeps_the_projector():
+    tokenizer = ssl_tokenizer().fit(X)
+    projector = tokenizer._task_weights
+    with pytest.warns(ConvergenceWarning, match="only one"):
+        tokenizer.partial_fit(X[:1])
+    assert list(tokenizer._task_weights) == list(projector)
+    for name, value in tokenizer._task_weights.items():
+        assert_array_equal(value, projector[name])
 
 
 def test_partial_fit_refuses_other_augmentations():

@@ -1,6 +1,6 @@
 """BaseTokenizer: what every tokenizer offers over a model that encodes and decodes."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ OUTPUTS = ("codes", "features", "histogram", "latent", "quantized")
 _NO_VARIATION = 1e-6
 
 
-class TokenModel(nn.Module):
+class TokenModel(nn.Module, ABC):
     """What the model of a tokenizer offers; series are in the units of X."""
 
     code_sizes: list[int]
@@ -34,25 +34,25 @@ class TokenModel(nn.Module):
     token_groups: list[slice]
     """Slices of the token axis, coarse to fine."""
 
+    @abstractmethod
     def latents(self, x: Tensor) -> Tensor:
         """Continuous latents, (B, C, L) -> (B, N, D)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tokens(self, x: Tensor) -> Tensor:
         """Codes, (B, C, L) -> (B, N) int64."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lookup(self, codes: Tensor) -> Tensor:
         """Quantised vectors of codes, (B, N) -> (B, N, D)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, vectors: Tensor) -> Tensor:
         """Series of quantised vectors, (B, N, D) -> (B, C, L)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def compare(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Series, their mean over the training set, and their reconstruction from codes."""
-        raise NotImplementedError
 
 
 def _can_invert(estimator: "BaseTokenizer") -> bool:
