@@ -43,25 +43,40 @@ from skorch.callbacks import (
 )
 
 import vqssl
-from vqssl import SSLVQTokenizer, VQTokenizer
+from vqssl import AutoregressiveGenerator, MaskGITGenerator, SSLVQTokenizer, VQTokenizer
 from vqssl._training import TermNet
-from vqssl.backbones import ConvBackbone
+from vqssl.backbones import ConvBackbone, TransformerBackbone
+from vqssl.generators import BaseGenerator
 from vqssl.losses import VIbCReg
 
 # Sets of a dozen tiny series and a few steps: the latents collapse, and that is said.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
+SHARED = {
+    "max_iter": 6,
+    "batch_size": 8,
+    "validation_fraction": 0.0,
+    "device": "cpu",  # where bits are the same
+    "random_state": 0,
+}
 SMALL = {
     "n_codes": 8,
     "code_dim": 4,
     "backbone": ConvBackbone(width=8, n_blocks=1, n_decoder_blocks=1),
-    "max_iter": 6,
-    "batch_size": 8,
-    "device": "cpu",  # where bits are the same
-    "random_state": 0,
+    **SHARED,
+}
+PRIOR = {
+    "tokenizer": VQTokenizer(**SMALL).set_params(random_state=None),
+    "backbone": TransformerBackbone(width=8, n_blocks=2, n_heads=2),
+    **SHARED,
 }
 
-ESTIMATORS = [SSLVQTokenizer(**SMALL), VQTokenizer(**SMALL)]
+ESTIMATORS = [
+    AutoregressiveGenerator(**PRIOR),
+    MaskGITGenerator(**PRIOR),
+    SSLVQTokenizer(**SMALL),
+    VQTokenizer(**SMALL),
+]
 
 
 def make_series(n=12, length=24, channels=None, seed=0):
@@ -346,7 +361,9 @@ def test_a_memmap_is_not_copied_whole_to_memory(estimator, tmp_path, monkeypatch
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < mapped.nbytes / 2  # as float32 it would take four times its size
+    # As float32 the series would take four times their size. A generator holds the codes.
+    codes = shape[0] * estimator.n_tokens_ * 8 if isinstance(estimator, BaseGenerator) else 0
+    assert peak < mapped.nbytes / 2 + 2 * codes
 
 
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
@@ -481,7 +498,7 @@ def terms_of(history):
 def test_terms_sum_to_the_loss(estimator, validation_fraction):
     estimator.set_params(validation_fraction=validation_fraction, max_iter=50).fit(X)
     history = estimator.history_
-    assert len(terms_of(history)) > 1
+    assert terms_of(history)
     assert_allclose(np.sum([history[name] for name in terms_of(history)], axis=0), history["loss"])
 
 
@@ -517,6 +534,8 @@ def test_fit_does_not_touch_parameters(estimator):
 
 
 def test_labels_are_ignored(estimator):
+    if isinstance(estimator, BaseGenerator):
+        pytest.skip("draws by class")
     assert_same_fit(clone(estimator).fit(X), estimator.fit(X, Y))
 
 

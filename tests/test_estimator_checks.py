@@ -5,10 +5,15 @@ from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from vqssl import SSLVQTokenizer, VQTokenizer
+from vqssl import AutoregressiveGenerator, MaskGITGenerator, SSLVQTokenizer, VQTokenizer
 
 # Few steps: the checks are about the contract, not about what is learned.
-ESTIMATORS = [SSLVQTokenizer(max_iter=5), VQTokenizer(max_iter=5)]
+ESTIMATORS = [
+    AutoregressiveGenerator(VQTokenizer(max_iter=5), max_iter=5),
+    MaskGITGenerator(VQTokenizer(max_iter=5), max_iter=5),
+    SSLVQTokenizer(max_iter=5),
+    VQTokenizer(max_iter=5),
+]
 
 # Checks that scikit-learn runs on its own classes only, beyond check_estimator.
 FURTHER_CHECKS = [
@@ -32,6 +37,8 @@ pytestmark = [
     # Some checks transform an array after a fit on a data frame, on purpose.
     pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning"),
     pytest.mark.filterwarnings("ignore:X has feature names:UserWarning"),
+    # scikit-learn hands real numbers as y to whatever is no classifier.
+    pytest.mark.filterwarnings("ignore:y holds continuous values:UserWarning"),
 ]
 
 

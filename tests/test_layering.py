@@ -21,6 +21,7 @@ LAYERS = {
         "_callbacks",
         "_training",
         "_persistence",
+        "_tree",
         "_windows",
     },
     2: {"quantizers", "losses", "augmentations", "backbones"},

@@ -1,8 +1,18 @@
 """Discrete, self-supervised representations and generation of time series."""
 
+from vqssl._load import load
 from vqssl._windows import pad_series, sliding_windows
+from vqssl.generators import AutoregressiveGenerator, MaskGITGenerator
 from vqssl.tokenizers import SSLVQTokenizer, VQTokenizer
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["SSLVQTokenizer", "VQTokenizer", "pad_series", "sliding_windows"]
+__all__ = [
+    "AutoregressiveGenerator",
+    "MaskGITGenerator",
+    "SSLVQTokenizer",
+    "VQTokenizer",
+    "load",
+    "pad_series",
+    "sliding_windows",
+]

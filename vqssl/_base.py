@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from vqssl._batches import Rows, as_tensor, count_batches
 from vqssl._callbacks import CallbackSupportMixin, with_callbacks
 from vqssl._parts import refuse_nested_names
+from vqssl._persistence import write_file
 from vqssl._seed import initialise, make_generator, materialise, spawn_seeds
 from vqssl._training import (
     Period,
@@ -28,6 +29,7 @@ from vqssl._training import (
     read_history,
     unfitted,
 )
+from vqssl._tree import to_tree
 from vqssl._validation import check_count, check_probability, check_series, check_weight
 
 PRECISIONS = ("bfloat16", "float32")
@@ -74,8 +76,10 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     n_iter_: int
     _task_weights: dict[str, np.ndarray]
 
-    # Parameters that partial_fit cannot go on with when they change.
+    # Parameters and fitted sizes that `_build` reads; partial_fit cannot go on with the model
+    # when one of the parameters changes.
     _shaping: ClassVar[tuple[str, ...]] = ()
+    _sizes: ClassVar[tuple[str, ...]] = ("input_shape_",)
 
     # Hooks of subclasses ------------------------------------------------------------------
 
@@ -93,11 +97,24 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _check_parameters(self) -> None:
         """Check the ranges of the subclass's own parameters, before anything is built."""
 
-    def _start(self, model: nn.Module, series: np.ndarray, generator: torch.Generator) -> None:
-        """Set what depends on the training series (n, C, L) before the first step."""
+    def _training_arrays(
+        self, X: Any, y: Any, series: np.ndarray, seed: int, go_on: bool
+    ) -> tuple[np.ndarray, ...]:
+        """Return the arrays whose rows are trained on; `series` (n, C, L) is `X`, checked.
 
-    def _finish(self, series: np.ndarray, generator: torch.Generator, go_on: bool) -> None:
-        """Fit what depends on the trained model; `series` (n, C, L) are training series.
+        Rows of the first array are what `_start` and `_finish` get.
+        """
+        return (series,)
+
+    def _strata(self, arrays: tuple[np.ndarray, ...]) -> np.ndarray | None:
+        """Return class numbers (n,) whose shares held-out rows keep, or None."""
+        return None
+
+    def _start(self, model: nn.Module, rows: np.ndarray, generator: torch.Generator) -> None:
+        """Set what depends on the training rows before the first step."""
+
+    def _finish(self, rows: np.ndarray, generator: torch.Generator, go_on: bool) -> None:
+        """Fit what depends on the trained model; `rows` are training rows.
 
         With `go_on`, earlier calls of `partial_fit` have fitted it already.
         """
@@ -196,12 +213,13 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         n_threads = check_count(options.pop("n_threads", 1), "n_threads")
 
         # One seed per use, so that changing one use does not shift the others.
-        seeds = spawn_seeds(self.random_state, 5)
+        seeds = spawn_seeds(self.random_state, 6)
         if go_on:
             # Each call of partial_fit draws numbers of its own.
             seeds = [(seed + 1_000_003 * self.n_iter_) % 2**31 for seed in seeds]
         weights, order, split, statistics = (make_generator(seed) for seed in seeds[:4])
-        training, held_out = self._split(series, split)
+        arrays = self._training_arrays(X, y, series, seeds[5], go_on)
+        training, held_out = self._split(arrays, split)
         subsample = training.sample(STATISTICS_SAMPLE, statistics)
         batch_size = min(int(self.batch_size), len(training))
         n_batches = count_batches(len(training), batch_size)
@@ -267,7 +285,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             return model
         # An earlier model does not go with the parameters of this fit.
         self.__dict__.pop("model_", None)
-        self._architecture = self._own_parameters()
+        self._architecture = self._shaping_parameters()
         with torch.device("meta"):
             model = self._build()
         initialise(materialise(model).float(), weights)
@@ -353,19 +371,25 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be 'float32' or 'bfloat16'; got {self.precision!r}.")
 
-    def _split(self, series: np.ndarray, generator: torch.Generator) -> tuple[Rows, Rows | None]:
-        """Hold out `validation_fraction` of the series: none of fewer than four, else two.
+    def _split(
+        self, arrays: tuple[np.ndarray, ...], generator: torch.Generator
+    ) -> tuple[Rows, Rows | None]:
+        """Hold out `validation_fraction` of the rows: none of fewer than four, else two.
 
         A loss between series needs two of them on either side.
         """
         fraction = float(self.validation_fraction)
-        if fraction == 0 or len(series) < 4:
-            return Rows((series,)), None
-        n_held_out = min(max(2, round(fraction * len(series))), len(series) - 2)
-        order = torch.randperm(len(series), generator=generator).numpy()
+        n = len(arrays[0])
+        if fraction == 0 or n < 4:
+            return Rows(arrays), None
+        n_held_out = min(max(2, round(fraction * n)), n - 2)
+        order = torch.randperm(n, generator=generator).numpy()
+        strata = self._strata(arrays)
+        if strata is not None:
+            order = order[spread_classes(strata[order])]
         return (
-            Rows((series,), np.sort(order[n_held_out:])),
-            Rows((series,), np.sort(order[:n_held_out])),
+            Rows(arrays, np.sort(order[n_held_out:])),
+            Rows(arrays, np.sort(order[:n_held_out])),
         )
 
     # Data ---------------------------------------------------------------------------------
@@ -443,7 +467,28 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             )
             return torch.device("cpu")
 
-    def _inference(self, function: Callable[[Any, Tensor], Tensor], rows: np.ndarray) -> np.ndarray:
+    def _placed_model(self, double: bool = False) -> tuple[Any, torch.device]:
+        """The model on the device of inference, in float64 if asked for, and that device."""
+        device = self._inference_device()
+        double = double and device.type != "mps"  # which has no float64
+        if device.type == "cpu" and not double:
+            return self.model_, device
+        # A copy: moving the kept model would race with other threads.
+        model = copy.deepcopy(self.model_).to(device)
+        return model.double() if double else model, device
+
+    def _rows_at_once(self, device: torch.device) -> int:
+        """Number of rows in one batch of inference."""
+        limit = _CPU_BATCH if device.type == "cpu" else _CUDA_BATCH
+        return max(1, limit // self._row_cost())
+
+    def _row_cost(self) -> int:
+        """Size of a row of inference, in numbers of input."""
+        return max(1, math.prod(self._series_shape))
+
+    def _inference(
+        self, function: Callable[[Any, Tensor], Tensor], rows: np.ndarray, double: bool = False
+    ) -> np.ndarray:
         """Apply ``function(model, batch)`` to rows in batches, on the device.
 
         Parameters
@@ -452,16 +497,15 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             Takes the model and a tensor of rows on its device.
         rows : ndarray of shape (n, ...)
             Codes (n, N) in int64 stay what they are, everything else becomes float32.
+        double : bool, default=False
+            Whether the model works in float64.
 
         Returns
         -------
         result : ndarray of shape (n, ...)
         """
-        device = self._inference_device()
-        # A copy: moving the kept model would race with other threads.
-        model = self.model_ if device.type == "cpu" else copy.deepcopy(self.model_).to(device)
-        limit = _CPU_BATCH if device.type == "cpu" else _CUDA_BATCH
-        size = max(1, limit // max(1, math.prod(self._series_shape)))
+        model, device = self._placed_model(double)
+        size = self._rows_at_once(device)
         result: np.ndarray | None = None
         with torch.inference_mode():
             for start in range(0, len(rows), size):
@@ -495,13 +539,28 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         refuse_nested_names(self, params)
         return super().set_params(**params)
 
-    def _own_parameters(self) -> dict[str, Any]:
+    def _shaping_parameters(self) -> dict[str, Any]:
         """Copies of the parameters that shape the model, as they are now."""
-        return {
-            name: clone(value, safe=False)
-            for name, value in self.get_params(deep=False).items()
-            if name not in _SHARED_TYPES
-        }
+        return {name: clone(getattr(self, name), safe=False) for name in self._shaping}
+
+    def save(self, path: Any) -> None:
+        """Write the estimator, fitted or not, to one file, without pickle.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file; an existing one is replaced at once, when the new one is complete.
+
+        Raises
+        ------
+        TypeError
+            If a parameter holds an object that a file cannot hold, such as a callback.
+
+        See Also
+        --------
+        vqssl.load : Reads it again.
+        """
+        write_file(path, *to_tree(self))
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
@@ -515,19 +574,29 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         super().__setstate__(dict(state))
-        arrays = self.__dict__.get("model_")
-        if isinstance(arrays, Mapping):
-            self.model_ = self._rebuild(arrays)
+        if "model_" in self.__dict__:
+            self.model_ = self._rebuild(self.model_)
 
     def _rebuild(self, arrays: Mapping[str, np.ndarray]) -> nn.Module:
         """Build the fitted model again, from its weights as arrays."""
         # The parameters may have been changed since fit; those of the fit shape the model.
         fitted = type(self)(**self._architecture)
-        fitted.input_shape_ = self.input_shape_
+        for name in self._sizes:
+            setattr(fitted, name, getattr(self, name))
         with torch.device("meta"):
-            model = fitted._build()
+            model = fitted._build().float()
+        expected = {
+            name: (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+            for name, tensor in model.state_dict().items()
+        }
+        given = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
+        if expected != given:
+            raise ValueError(
+                f"The weights must be those of the model that the parameters of "
+                f"{type(self).__name__} describe; their names, shapes or dtypes differ."
+            )
         # Started first, for what a foreign module does not keep in its state.
-        initialise(materialise(model).float(), make_generator(0))
+        initialise(materialise(model), make_generator(0))
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
         model.load_state_dict(tensors)
         return model.eval().requires_grad_(False)
@@ -537,6 +606,19 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _check_is_fitted(self) -> None:
         check_is_fitted(self)
+
+
+def spread_classes(labels: np.ndarray) -> np.ndarray:
+    """Order of rows in which every beginning holds the classes in about their shares.
+
+    Rows of one class keep their order.
+    """
+    by_class = np.argsort(labels, kind="stable")
+    _, starts, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
+    rank = np.empty(len(labels))
+    rank[by_class] = np.arange(len(labels)) - np.repeat(starts, counts)
+    share = (rank + 0.5) / counts[np.searchsorted(np.unique(labels), labels)]
+    return np.argsort(share, kind="stable")
 
 
 def blocks(series: np.ndarray, size: int) -> Iterator[np.ndarray]:

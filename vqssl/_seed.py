@@ -63,7 +63,10 @@ def materialise(model: nn.Module) -> nn.Module:
                 if tensor is None or not tensor.is_meta:
                     continue
                 if id(tensor) not in made:
-                    empty = torch.empty_like(tensor, device="cpu")
+                    # empty_like would make torch import its symbolic shapes for a meta tensor.
+                    empty = torch.empty_strided(
+                        tensor.size(), tensor.stride(), dtype=tensor.dtype, device="cpu"
+                    )
                     made[id(tensor)] = (
                         nn.Parameter(empty, requires_grad=tensor.requires_grad)
                         if isinstance(tensor, nn.Parameter)

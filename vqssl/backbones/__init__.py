@@ -1,8 +1,19 @@
-"""Backbones: the networks around a quantizer."""
+"""Backbones: the networks around a quantizer, and those over its codes."""
 
 from vqssl.backbones._base import Backbone
 from vqssl.backbones._conv import ConvBackbone
+from vqssl.backbones._transformer import PriorBackbone, SequenceModule, TransformerBackbone
 
 BACKBONES: dict[str, type[Backbone]] = {"conv": ConvBackbone}
 
-__all__ = ["BACKBONES", "Backbone", "ConvBackbone"]
+PRIOR_BACKBONES: dict[str, type[PriorBackbone]] = {"transformer": TransformerBackbone}
+
+__all__ = [
+    "BACKBONES",
+    "PRIOR_BACKBONES",
+    "Backbone",
+    "ConvBackbone",
+    "PriorBackbone",
+    "SequenceModule",
+    "TransformerBackbone",
+]

@@ -1,0 +1,100 @@
+"""vqssl.load: estimators from files, of public classes only."""
+
+import inspect
+import os
+
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
+
+from vqssl import augmentations, backbones, generators, losses, quantizers, tokenizers
+from vqssl._base import TorchEstimator
+from vqssl._persistence import current_versions, read_file
+from vqssl._tree import from_tree, public_name
+
+_FOLDERS = (augmentations, backbones, generators, losses, quantizers, tokenizers)
+
+# A file holds no torch module.
+_NOT_IN_FILES = (quantizers.ModuleQuantizer,)
+
+# torch imports a module of its own where it first uses a device as a context; load must not.
+with torch.device("meta"):
+    pass
+
+
+def _find_classes() -> dict[str, type]:
+    """Classes that a file may name: estimators and parts in the public folders."""
+    public = [getattr(folder, name) for folder in _FOLDERS for name in folder.__all__]
+    found: dict[str, type] = {}
+    for thing in (FrozenEstimator, *public):
+        is_class = inspect.isclass(thing) and issubclass(thing, BaseEstimator)
+        if is_class and not inspect.isabstract(thing) and thing not in _NOT_IN_FILES:
+            name = public_name(thing)
+            assert name is not None, f"{thing} is public"
+            found[name] = thing
+    return found
+
+
+_CLASSES = _find_classes()
+
+
+def load(path: str | os.PathLike[str]) -> TorchEstimator:
+    """Read an estimator from a file that its ``save`` wrote.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.
+
+    Returns
+    -------
+    estimator : object
+        An estimator of the class, with the parameters and the fit of the saved one: it gives
+        the same answers, and ``partial_fit`` goes on from there.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+        If `path` is no file.
+    ValueError
+        If the file is cut short, altered, written by a newer vqssl or by something else.
+
+    Notes
+    -----
+    No code from the file is executed: it holds numbers and text only, and the names of
+    classes in it are looked up among vqssl's public ones. The checksum tells accidents, not
+    intent: who can write the file can write weights of his own.
+
+    A model that was trained on CUDA loads where there is none, and answers on the CPU.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import vqssl
+    >>> X = np.sin(np.linspace(0, 6, 40) + np.linspace(0, 3, 20)[:, None])
+    >>> tokenizer = vqssl.VQTokenizer(n_codes=16, max_iter=100, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "tokenizer.vqssl"
+    ...     tokenizer.save(path)
+    ...     again = vqssl.load(path)
+    >>> np.array_equal(again.encode(X), tokenizer.encode(X))
+    True
+    """
+    contents = read_file(path)
+    try:
+        estimator = from_tree(contents.tree, contents.arrays, _resolve)
+        if not isinstance(estimator, TorchEstimator):
+            raise ValueError(f"it holds no estimator but a {type(estimator).__name__}.")
+    except ValueError as error:
+        written, here = contents.versions.get("vqssl"), current_versions()["vqssl"]
+        versions = "" if written == here else f" vqssl {written} wrote it; this is {here}."
+        raise ValueError(f"{os.fspath(path)} cannot be loaded: {error}{versions}") from error
+    return estimator
+
+
+def _resolve(name: str) -> type:
+    if name not in _CLASSES:
+        raise ValueError(f"it holds a {name!r}, which is no public estimator or part of vqssl.")
+    return _CLASSES[name]

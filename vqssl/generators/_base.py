@@ -1,0 +1,517 @@
+"""BaseGenerator: a prior over the codes of a tokenizer, from which series are drawn."""
+
+import numbers
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from vqssl._base import TorchEstimator
+from vqssl._callbacks import with_callbacks
+from vqssl._parts import resolve
+from vqssl._seed import make_generator, spawn_seeds, uniform
+from vqssl._validation import check_count, check_probability, check_weight
+from vqssl.backbones import PRIOR_BACKBONES, PriorBackbone
+from vqssl.generators._codes import CodeSpace, positions_of
+from vqssl.tokenizers import SSLVQTokenizer
+
+# Samples that share a generator: numbers are drawn for a whole block, used or not.
+_BLOCK = 256
+
+# Methods of a tokenizer that a generator needs.
+_DOOR = ("fit", "encode", "decode")
+
+# Work of a token relative to that of a time point, for the size of batches.
+_TOKEN_SHARE = 64
+
+
+def drop_labels(labels: Tensor, rate: float, no_class: int, generator: torch.Generator) -> Tensor:
+    """Replace a share of the classes (B,) by "no class", for classifier-free guidance."""
+    if rate == 0 or no_class == 0:
+        return labels
+    dropped = uniform(labels.shape, generator, labels.float()) < rate
+    return labels.masked_fill(dropped, no_class)
+
+
+def guide(
+    predict: Callable[[Tensor, Tensor], Tensor], labels: Tensor, no_class: int, scale: float
+) -> Callable[[Tensor], Tensor]:
+    """Classifier-free guidance: (1 + w) logits given the class - w logits without one.
+
+    Parameters
+    ----------
+    predict : callable
+        Logits (B, N, K) of codes (B, N) and classes (B,).
+    labels : Tensor of shape (B,), int64
+        Classes.
+    no_class : int
+        What stands for no class.
+    scale : float
+        w; 0 is no guidance.
+
+    References
+    ----------
+    J. Ho, T. Salimans, "Classifier-Free Diffusion Guidance", 2022, equation 6.
+    """
+    if scale == 0 or bool((labels == no_class).all()):
+        return lambda codes: predict(codes, labels)
+    both = torch.cat([labels, torch.full_like(labels, no_class)])
+
+    def guided(codes: Tensor) -> Tensor:
+        return extrapolate(predict(torch.cat([codes, codes]), both), scale)
+
+    return guided
+
+
+def extrapolate(logits: Tensor, scale: float) -> Tensor:
+    """Guided logits (B, ...) of those given the class, then those without, (2 B, ...)."""
+    given, free = logits.chunk(2)
+    # Codes that a token cannot have are minus infinity in both.
+    return given + scale * (given - free).nan_to_num(nan=0.0)
+
+
+class BaseGenerator(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, TorchEstimator
+):
+    """Base class of generators: a tokenizer and a prior over its codes.
+
+    A tokenizer is anything with ``fit``, ``encode`` and ``decode`` that has ``code_sizes_``
+    and ``token_groups_`` once fitted. A subclass builds the prior, draws codes from it and
+    says how likely codes are.
+    """
+
+    _shaping: ClassVar[tuple[str, ...]] = ("backbone",)
+    _sizes: ClassVar[tuple[str, ...]] = (
+        "input_shape_",
+        "classes_",
+        "code_sizes_",
+        "token_groups_",
+    )
+    _own_types: ClassVar[dict[str, Any]] = {
+        "tokenizer": "no_validation",  # checked by what it offers
+        "backbone": [str, PriorBackbone],
+        "class_dropout": [numbers.Real],
+        "temperature": [numbers.Real],
+        "guidance_scale": [numbers.Real],
+    }
+
+    tokenizer_: Any
+    classes_: np.ndarray | None
+    class_prior_: np.ndarray | None
+
+    # Hooks of subclasses ------------------------------------------------------------------
+
+    @abstractmethod
+    def _build_prior(self, space: CodeSpace, backbone: PriorBackbone, n_classes: int) -> nn.Module:
+        """Return the prior: a module with ``space``, ``trunk``, ``classes`` and ``hidden``."""
+
+    @abstractmethod
+    def _draws(self, n_rows: int, generator: torch.Generator) -> list[Tensor]:
+        """Draw the uniform numbers of so many samples, first axis by sample."""
+
+    @abstractmethod
+    def _draw(self, model: Any, labels: Tensor, draws: list[Tensor]) -> Tensor:
+        """Return codes (B, N) drawn for classes (B,)."""
+
+    @abstractmethod
+    def _log_likelihood(self, model: Any, codes: Tensor, labels: Tensor) -> Tensor:
+        """Return the log-likelihood of codes (B, N) given classes (B,), (B,) in nats."""
+
+    # Fitting ------------------------------------------------------------------------------
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit the tokenizer, unless it is frozen, then the prior over its codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Training series.
+        y : array-like of shape (n_samples,), default=None
+            Classes, on which the prior is then conditional.
+
+        Returns
+        -------
+        self : object
+            The fitted generator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter, `X` or `y` is not acceptable. An earlier fit stays usable.
+        FloatingPointError
+            If the loss became NaN or infinite. An earlier fit stays usable.
+        """
+        return self._fit_or_restore(X, y, go_on=False)
+
+    @with_callbacks
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Train the prior for one more pass over series, from its weights as they are.
+
+        The first call fits the tokenizer and starts the prior as `fit` does; later ones
+        leave the tokenizer and the set of classes alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Training series, of the shape of the earlier ones.
+        y : array-like of shape (n_samples,), default=None
+            Classes, all of them known from the first call; None where that had none.
+
+        Returns
+        -------
+        self : object
+            The fitted generator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter, `X` or `y` is not acceptable. An earlier fit stays usable.
+        """
+        return self._fit_or_restore(X, y, go_on=True)
+
+    def _check_parameters(self) -> None:
+        if self.tokenizer is not None:
+            missing = [name for name in _DOOR if not hasattr(self.tokenizer, name)]
+            if missing or isinstance(self.tokenizer, type):
+                raise TypeError(
+                    "tokenizer must be None or an estimator with fit, encode and decode, such as "
+                    f"VQTokenizer(); got {self.tokenizer!r}."
+                )
+        resolve(self.backbone, "backbone", PriorBackbone, PRIOR_BACKBONES).check()
+        check_probability(self.class_dropout, "class_dropout", below_one=True)
+        self._check_sampling()
+
+    def _check_sampling(self) -> None:
+        """Check what `sample` reads, which may have changed since `fit`."""
+        check_weight(self.temperature, "temperature", positive=True)
+        check_weight(self.guidance_scale, "guidance_scale")
+
+    def _training_arrays(
+        self, X: Any, y: Any, series: np.ndarray, seed: int, go_on: bool
+    ) -> tuple[np.ndarray, ...]:
+        labels = self._fit_labels(y, len(series), go_on)
+        if not go_on:
+            self.tokenizer_ = self._fit_tokenizer(X, seed)
+            self.code_sizes_ = np.asarray(self.tokenizer_.code_sizes_, dtype=np.int64)
+            self.token_groups_ = list(self.tokenizer_.token_groups_)
+            self.n_tokens_ = len(self.code_sizes_)
+            positions_of(self.token_groups_, self.n_tokens_)
+            self._score_seed = seed
+        return self._encode(X), labels
+
+    def _fit_labels(self, y: Any, n_samples: int, go_on: bool) -> np.ndarray:
+        """Return class numbers (n,), zeros without classes."""
+        if go_on:
+            if (y is None) != (self.classes_ is None):
+                raise ValueError(
+                    "y must be given in all calls of partial_fit or in none; it was "
+                    f"{'not ' if self.classes_ is None else ''}given in the first."
+                )
+            return self._label_numbers(y, n_samples)
+        if y is None:
+            self.classes_, self.class_prior_ = None, None
+            return np.zeros(n_samples, dtype=np.int64)
+        if type_of_target(y, input_name="y") == "continuous":
+            warnings.warn(
+                "y holds continuous values; every one that occurs is taken for a class. Bin "
+                "them, or leave y out.",
+                UserWarning,
+                stacklevel=5,
+            )
+        classes, labels, counts = np.unique(
+            _as_labels(y, n_samples), return_inverse=True, return_counts=True
+        )
+        self.classes_, self.class_prior_ = classes, counts / n_samples
+        return labels.astype(np.int64)
+
+    def _fit_tokenizer(self, X: Any, seed: int) -> Any:
+        """Return a fitted clone of the tokenizer, or the frozen one as it is."""
+        tokenizer = SSLVQTokenizer() if self.tokenizer is None else clone(self.tokenizer)
+        if isinstance(tokenizer, FrozenEstimator):
+            check_is_fitted(tokenizer)
+            return tokenizer
+        if self.tokenizer is not None and _is_fitted(self.tokenizer):
+            warnings.warn(
+                "tokenizer is fitted already, but a generator fits a clone of it anew. Pass "
+                "FrozenEstimator(tokenizer), from sklearn.frozen, to use it as it is.",
+                UserWarning,
+                stacklevel=5,
+            )
+        unseeded = [
+            name
+            for name, value in tokenizer.get_params(deep=True).items()
+            if name.rpartition("__")[2] == "random_state" and value is None
+        ]
+        seeds = spawn_seeds(seed, len(unseeded))
+        tokenizer.set_params(**dict(zip(unseeded, seeds, strict=True)))
+        return tokenizer.fit(X)
+
+    def _encode(self, X: Any) -> np.ndarray:
+        """Return the codes of series, checked, as whoever wrote the tokenizer may be wrong."""
+        codes = np.asarray(self.tokenizer_.encode(X))
+        if codes.dtype.kind not in "iu" or codes.ndim != 2 or codes.shape[1] != self.n_tokens_:
+            raise ValueError(
+                f"tokenizer.encode must return integers of shape (n_samples, {self.n_tokens_}); "
+                f"got {codes.dtype} of shape {codes.shape}."
+            )
+        wrong = np.argwhere((codes < 0) | (codes >= self.code_sizes_))
+        if len(wrong):
+            sample, token = wrong[0]
+            raise ValueError(
+                f"tokenizer.encode must return codes in [0, {self.code_sizes_[token]}); got "
+                f"{codes[sample, token]} at sample {sample}, token {token}."
+            )
+        return codes.astype(np.int64, copy=False)
+
+    def _strata(self, arrays: tuple[np.ndarray, ...]) -> np.ndarray | None:
+        return None if self.classes_ is None else arrays[1]
+
+    def _build(self) -> nn.Module:
+        backbone = resolve(self.backbone, "backbone", PriorBackbone, PRIOR_BACKBONES)
+        # The width is the backbone's own matter, so it is asked for it.
+        width = backbone.build(causal=False).width
+        space = CodeSpace(self.code_sizes_.tolist(), self.token_groups_, width)
+        return self._build_prior(space, backbone, self._no_class)
+
+    # Sampling -----------------------------------------------------------------------------
+
+    def sample(self, n_samples: int = 1, y: Any = None, *, random_state: Any = None) -> np.ndarray:
+        """Draw new series.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of series.
+        y : label or array-like of shape (n_samples,), default=None
+            One class for all series or one for each. None draws without a class.
+        random_state : int, RandomState instance or None, default=None
+            Decides what is drawn. Sample i of an int seed is the same whatever
+            `n_samples` is, given the same class.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints), float32
+            Series of the fitted shape, in the units of the training series.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `n_samples`, `y` or a parameter that is read here is not acceptable.
+        """
+        codes = self.sample_codes(n_samples, y, random_state=random_state)
+        return self._as_given(np.asarray(self.tokenizer_.decode(codes), dtype=np.float32))
+
+    def sample_codes(
+        self, n_samples: int = 1, y: Any = None, *, random_state: Any = None
+    ) -> np.ndarray:
+        """Draw the codes of new series.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of series.
+        y : label or array-like of shape (n_samples,), default=None
+            One class for all series or one for each. None draws without a class.
+        random_state : int, RandomState instance or None, default=None
+            Decides what is drawn; see `sample`.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_tokens), int64
+            ``0 <= codes[:, n] < code_sizes_[n]``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `n_samples`, `y` or a parameter that is read here is not acceptable.
+        """
+        self._check_is_fitted()
+        n_samples = check_count(n_samples, "n_samples")
+        self._check_sampling()
+        labels = torch.from_numpy(self._label_numbers(self._one_or_each(y, n_samples), n_samples))
+        seed = spawn_seeds(random_state, 1)[0]
+        model, device = self._placed_model()
+        size = self._rows_at_once(device)
+        parts = []
+        with torch.inference_mode():
+            for block, first in enumerate(range(0, n_samples, _BLOCK)):
+                draws = self._draws(_BLOCK, make_generator(_block_seed(seed, block)))
+                last = min(first + _BLOCK, n_samples)
+                for start in range(first, last, size):
+                    rows = slice(start - first, min(start + size, last) - first)
+                    part = [drawn[rows].to(device) for drawn in draws]
+                    chosen = labels[first:last][rows].to(device)
+                    parts.append(self._draw(model, chosen, part).cpu().numpy())
+        return np.concatenate(parts)
+
+    def _one_or_each(self, y: Any, n_samples: int) -> Any:
+        """Repeat a single label `n_samples` times; leave anything else."""
+        if y is None or (np.ndim(y) == 1 and not isinstance(y, str)):
+            return y
+        if np.ndim(y) == 0:
+            return np.full(n_samples, y, dtype=np.asarray(y).dtype)
+        raise ValueError(
+            f"y must be one label or {n_samples} of them; got an array of shape {np.shape(y)}."
+        )
+
+    # Likelihood, features -----------------------------------------------------------------
+
+    def score_samples(self, X: Any, y: Any = None) -> np.ndarray:
+        """Return the log-likelihood of the codes of series.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+        y : array-like of shape (n_samples,), default=None
+            Classes. None asks for the likelihood without a class.
+
+        Returns
+        -------
+        log_likelihood : ndarray of shape (n_samples,), float32
+            In nats per series, over the codes; divide by ``n_tokens_`` for nats per token.
+            Exact for an autoregressive prior, a lower bound for a masked one.
+        """
+        codes = self._codes(X)
+        rows = np.column_stack([codes, self._label_numbers(y, len(codes))])
+
+        def log_likelihood(model: Any, rows: Tensor) -> Tensor:
+            return self._log_likelihood(model, rows[:, :-1], rows[:, -1]).float()
+
+        return self._inference(log_likelihood, rows)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean log-likelihood of the codes of series.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+        y : array-like of shape (n_samples,), default=None
+            Classes. None asks for the likelihood without a class.
+
+        Returns
+        -------
+        score : float
+            Mean of `score_samples`, in nats per series. Comparable between generators of
+            one tokenizer only.
+        """
+        return float(self.score_samples(X, y).mean(dtype=np.float64))
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return features of series in the context of their codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, 2 * width), float32
+            Mean and maximum over the tokens of what the prior's last block gives for all
+            codes, without a class.
+        """
+
+        def features(model: Any, codes: Tensor) -> Tensor:
+            h = model.hidden(codes, codes.new_full((len(codes),), model.no_class))  # (B, N, W)
+            return torch.cat([h.mean(1), h.amax(1)], 1).float()
+
+        # Means near zero are differences: in float32 they would vary with the batch size.
+        return self._inference(features, self._codes(X), double=True)
+
+    # Sizes, checks ------------------------------------------------------------------------
+
+    def _codes(self, X: Any) -> np.ndarray:
+        self._check_is_fitted()
+        self._check_X(X, reset=False)
+        return self._encode(X)
+
+    @property
+    def _no_class(self) -> int:
+        """Number that stands for no class: the number of classes."""
+        return 0 if self.classes_ is None else len(self.classes_)
+
+    @property
+    def _n_features_out(self) -> int:
+        return 2 * self.model_.trunk.width
+
+    def _label_numbers(self, y: Any, n_samples: int) -> np.ndarray:
+        """Numbers of known classes (n,), that of no class for None."""
+        if y is None:
+            return np.full(n_samples, self._no_class, dtype=np.int64)
+        if self.classes_ is None:
+            raise ValueError(
+                f"y must be None: {type(self).__name__} was fitted without classes; got {y!r}."
+            )
+        numbers_of = {label: number for number, label in enumerate(self.classes_.tolist())}
+        labels, inverse = np.unique(_as_labels(y, n_samples), return_inverse=True)
+        unknown = [label for label in labels.tolist() if label not in numbers_of]
+        if unknown:
+            raise ValueError(
+                f"y must hold classes of the fit, {_listed(numbers_of)}; got {_listed(unknown)}."
+            )
+        numbers = np.array([numbers_of[label] for label in labels.tolist()], dtype=np.int64)
+        return numbers[inverse]
+
+    def _row_cost(self) -> int:
+        space = self.model_.space
+        widest = max(space.n_codes, self.model_.trunk.width)
+        return max(1, space.n_tokens * widest // _TOKEN_SHARE)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def _as_labels(y: Any, n_samples: int) -> np.ndarray:
+    """Return labels as an array of shape (n_samples,).
+
+    Raises
+    ------
+    ValueError
+        If `y` has another shape or length, or holds NaN.
+    """
+    y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
+    if len(y) != n_samples:
+        raise ValueError(f"y must have {n_samples} labels, one per series; got {len(y)}.")
+    return y
+
+
+def _is_fitted(estimator: Any) -> bool:
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True
+
+
+def _listed(labels: Any, limit: int = 10) -> str:
+    """The first labels, as text."""
+    labels = list(labels)
+    more = ", ..." if len(labels) > limit else ""
+    return ", ".join(map(repr, labels[:limit])) + more
+
+
+def _block_seed(seed: int, block: int) -> int:
+    """Seed of a block of samples."""
+    return int(np.random.SeedSequence([seed, block]).generate_state(1)[0])

@@ -1,0 +1,131 @@
+"""The discrete side of a prior: codes to vectors, and features to logits of codes."""
+
+from collections.abc import Sequence
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vqssl._seed import initialise
+from vqssl.generators._decoding import MASK
+
+# Deviation of a vector's entries at the start: small beside what the blocks add.
+_START_DEVIATION = 0.02
+
+
+def positions_of(groups: Sequence[slice], n_tokens: int) -> list[list[int]]:
+    """Positions of the tokens of every group, in order.
+
+    Raises
+    ------
+    ValueError
+        If the groups do not hold every token exactly once.
+    """
+    positions = [list(range(n_tokens))[group] for group in groups]
+    if sorted(chain(*positions)) != list(range(n_tokens)) or not all(positions):
+        raise ValueError(
+            f"token_groups_ must hold each of the {n_tokens} tokens once; got {list(groups)}."
+        )
+    return positions
+
+
+class Table(nn.Module):
+    """Vectors of numbered things, (...) int64 -> (..., W)."""
+
+    def __init__(self, n_rows: int, width: int, deviation: float = _START_DEVIATION) -> None:
+        super().__init__()
+        self.deviation = deviation
+        # Not nn.Embedding, which starts its weight in its constructor: on the meta device that
+        # makes torch import its compiler.
+        self.weight = nn.Parameter(torch.empty(n_rows, width))
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:
+        self.weight.normal_(std=self.deviation, generator=generator)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return F.embedding(rows, self.weight)
+
+
+class CodeSpace(nn.Module):
+    """Vectors for the codes of every token, and logits for them.
+
+    Each group of tokens has a vocabulary of its own: the same number means something else
+    at another level. Logits of codes that a token cannot have are minus infinity.
+    """
+
+    first_row: Tensor  # (N,) int64 where the vocabulary of a token begins in the table
+    forbidden: Tensor  # (N, K) bool
+    order: Tensor  # (N,) int64 positions group by group
+    rank: Tensor  # (N,) int64 place of a position in that order
+
+    def __init__(self, code_sizes: Sequence[int], groups: Sequence[slice], width: int) -> None:
+        super().__init__()
+        self.code_sizes = [int(size) for size in code_sizes]
+        self.n_tokens = len(self.code_sizes)
+        self.positions = positions_of(groups, self.n_tokens)
+        self.in_order = list(chain(*self.positions))
+        self.group_of = [0] * self.n_tokens
+        for group, positions in enumerate(self.positions):
+            for position in positions:
+                self.group_of[position] = group
+        self.sizes = [max(self.code_sizes[i] for i in group) for group in self.positions]
+        self.n_codes = max(self.sizes)
+        self.is_ragged = len(set(self.code_sizes)) > 1
+        self.table = Table(sum(self.sizes) + 1, width)  # the last row is the mask
+        self.places = Table(self.n_tokens, width)
+        self.heads = nn.ModuleList(nn.Linear(width, size) for size in self.sizes)
+        # Functions of the sizes, so they are no part of the state.
+        for name in ("first_row", "order", "rank"):
+            self.register_buffer(name, torch.empty(self.n_tokens, dtype=torch.int64), False)
+        self.register_buffer(
+            "forbidden", torch.empty(self.n_tokens, self.n_codes, dtype=torch.bool), False
+        )
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:
+        for child in self.children():
+            initialise(child, generator)
+        first = [sum(self.sizes[: self.group_of[i]]) for i in range(self.n_tokens)]
+        self.first_row.copy_(torch.tensor(first))
+        self.order.copy_(torch.tensor(self.in_order))
+        self.rank.copy_(self.order.argsort())
+        sizes = torch.tensor(self.code_sizes).unsqueeze(1)
+        self.forbidden.copy_(torch.arange(self.n_codes) >= sizes)
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """Vectors of codes without their places, (B, N) -> (B, N, W); `MASK` has one, too."""
+        rows = torch.where(codes == MASK, len(self.table.weight) - 1, codes + self.first_row)
+        return self.table(rows)
+
+    def embed_at(self, codes: Tensor, position: int) -> Tensor:
+        """Vectors of the codes of one token, (B,) -> (B, W)."""
+        return self.table(codes + self.first_row[position])
+
+    def logits(self, h: Tensor) -> Tensor:
+        """Logits of the codes of every token, (B, N, W) -> (B, N, K) float32."""
+        if len(self.heads) == 1:
+            logits = self.heads[0](h).float()
+        else:
+            logits = h.new_full((*h.shape[:2], self.n_codes), -torch.inf, dtype=torch.float32)
+            for positions, size, head in zip(self.positions, self.sizes, self.heads, strict=True):
+                logits[:, positions, :size] = head(h[:, positions]).float()
+        return logits.masked_fill(self.forbidden, -torch.inf) if self.is_ragged else logits
+
+    def logits_at(self, h: Tensor, position: int) -> Tensor:
+        """Logits of the codes of one token, (B, W) -> (B, K of its group) float32."""
+        group = self.group_of[position]
+        logits = self.heads[group](h).float()
+        return logits.masked_fill(self.forbidden[position, : self.sizes[group]], -torch.inf)
+
+
+def group_terms(name: str, losses: Tensor, space: CodeSpace) -> dict[str, Tensor]:
+    """Terms of a loss given per sample and token, (B, N): mean over B, sum over tokens.
+
+    One term a group of tokens, numbered where there are several.
+    """
+    per_token = losses.mean(0)  # (N,)
+    if len(space.positions) == 1:
+        return {name: per_token.sum()}
+    return {f"{name}_{i}": per_token[group].sum() for i, group in enumerate(space.positions)}

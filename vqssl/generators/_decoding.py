@@ -1,0 +1,182 @@
+"""Iterative decoding of masked tokens (Chang et al. 2022, section 3.2); knows no network."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# What stands for a code that is not known yet.
+MASK = -1
+
+# Rounding of a schedule, as a share of the tokens: cos(pi / 3) N must not be N / 2 and a bit.
+_ROUNDING = 1e-9
+
+SCHEDULES: dict[str, Callable[[Tensor], Tensor]] = {
+    "cosine": lambda ratio: torch.cos(ratio * (math.pi / 2)),
+    "cubic": lambda ratio: 1 - ratio**3,
+    "linear": lambda ratio: 1 - ratio,
+    "square": lambda ratio: 1 - ratio**2,
+}
+ORDERS = ("confidence", "halton", "random")
+
+
+class Draws(NamedTuple):
+    """Uniform numbers in [0, 1) of a batch; sample i has its own, whatever the batch."""
+
+    codes: Tensor  # (B, T, N) which code
+    order: Tensor  # (B, T, N) which token
+    roll: Tensor  # (B,) where the Halton order begins
+
+
+def count_masked(ratio: Tensor, n: Tensor | int, schedule: str) -> Tensor:
+    """Number of masked tokens, ceil(gamma(ratio) n), exact and at most n.
+
+    Parameters
+    ----------
+    ratio : Tensor
+        Progress in [0, 1]; at 0 all tokens are masked, at 1 none.
+    n : Tensor or int
+        Number of tokens there are.
+    schedule : str
+        A key of `SCHEDULES`.
+
+    Returns
+    -------
+    count : Tensor of int64, of the shape that `ratio` and `n` have together
+    """
+    share = SCHEDULES[schedule](ratio.double()) - _ROUNDING
+    return (share * n).ceil().long().clamp(min=0)
+
+
+def halton_ranks(n: int) -> Tensor:
+    """Rank of every position in the van der Corput order of n positions, base 2.
+
+    The Halton sequence in one dimension: each next position lies in the widest gap that the
+    earlier ones left, so tokens revealed together are far apart.
+
+    Returns
+    -------
+    ranks : Tensor of shape (n,), int64
+
+    Examples
+    --------
+    >>> halton_ranks(8).tolist()
+    [0, 4, 2, 6, 1, 5, 3, 7]
+    """
+    n_bits = max(1, (n - 1).bit_length())
+    reversed_bits = [int(f"{i:0{n_bits}b}"[::-1], 2) for i in range(2**n_bits)]
+    order = torch.tensor([position for position in reversed_bits if position < n])
+    return order.argsort()
+
+
+def draw_codes(logits: Tensor, u: Tensor) -> Tensor:
+    """Draw codes by the inverse of their distribution function.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (..., K)
+    u : Tensor of shape (...)
+        One uniform number in [0, 1) a draw.
+
+    Returns
+    -------
+    codes : Tensor of shape (...), int64
+        Never a code of probability zero.
+    """
+    cumulative = logits.float().softmax(-1).double().cumsum(-1)  # (..., K)
+    total = cumulative[..., -1:]
+    # Below the total, which rounding could otherwise reach.
+    level = torch.minimum(u.double().unsqueeze(-1) * total, total * (1 - 1e-12))
+    return (cumulative <= level).sum(-1)
+
+
+def fill(
+    predict: Callable[[Tensor], Tensor],
+    codes: Tensor,
+    unknown: Tensor,
+    draws: Draws,
+    *,
+    n_steps: int,
+    schedule: str,
+    order: str,
+    temperature: float,
+    choice_temperature: float,
+) -> Tensor:
+    """Draw the unknown codes in a few steps; known ones stay.
+
+    At step t of T a code is drawn for every unknown token, given the known ones, and the
+    first in `order` are kept, so that ceil(gamma((t + 1) / T) n) of n stay unknown: at least
+    one is kept at every step, all that are left at the last.
+
+    Parameters
+    ----------
+    predict : callable
+        Logits (B, N, K) of codes (B, N), in which unknown ones are `MASK`.
+    codes : Tensor of shape (B, N), int64
+    unknown : Tensor of shape (B, N), bool
+        Which to draw; other masked tokens stay masked. The same number in every row.
+    draws : Draws
+        With at least `n_steps` steps.
+    n_steps : int
+        T; at most as many are taken as there are unknown tokens.
+    schedule, order : str
+        A key of `SCHEDULES` and one of `ORDERS`.
+    temperature : float
+        Divides the logits.
+    choice_temperature : float
+        Weight of the Gumbel noise on the log-probability that orders by "confidence"; it
+        falls linearly to zero over the steps.
+
+    Returns
+    -------
+    codes : Tensor of shape (B, N), int64
+
+    Raises
+    ------
+    ValueError
+        If rows have different numbers of unknown tokens.
+    """
+    n_unknown = int(unknown[0].sum())
+    if not bool((unknown.sum(1) == n_unknown).all()):
+        raise ValueError("unknown must mark the same number of tokens in every row.")
+    priority = _priority(unknown, draws, order)
+    n_steps = min(n_steps, n_unknown)
+    progress = torch.arange(1, n_steps + 1, dtype=torch.float64) / max(1, n_steps)
+    counts = count_masked(progress, n_unknown, schedule).tolist()
+    left = n_unknown
+    for step in range(n_steps):
+        logits = predict(codes) / temperature  # (B, N, K)
+        drawn = draw_codes(logits, draws.codes[:, step])  # (B, N)
+        if order == "confidence":
+            noise = choice_temperature * (1 - (step + 1) / n_steps)
+            chosen = logits.log_softmax(-1).gather(2, drawn.unsqueeze(2)).squeeze(2)
+            priority = -(chosen + noise * _gumbel(draws.order[:, step]))
+        kept = left - min(counts[step], left - 1)
+        ranks = priority.masked_fill(~unknown, math.inf).argsort(dim=1, stable=True).argsort(1)
+        revealed = unknown & (ranks < kept)
+        codes = torch.where(revealed, drawn, codes)
+        unknown = unknown & ~revealed
+        left -= kept
+        if left == 0:
+            break
+    return codes
+
+
+def _priority(unknown: Tensor, draws: Draws, order: str) -> Tensor:
+    """What orders the tokens, lowest first, (B, N); "confidence" sets its own at each step."""
+    if order == "halton":
+        n_unknown = int(unknown[0].sum())
+        place = unknown.long().cumsum(1) - 1  # (B, N) among the unknown
+        # A sequence that began at the same token for all would favour it.
+        start = (draws.roll * n_unknown).long().unsqueeze(1)
+        ranks = halton_ranks(max(1, n_unknown)).to(unknown.device)
+        return ranks[(place.clamp(min=0) + start) % max(1, n_unknown)].double()
+    return draws.order[:, 0].double()
+
+
+def _gumbel(u: Tensor) -> Tensor:
+    """Standard Gumbel numbers of uniform ones."""
+    tiny = torch.finfo(u.dtype).tiny
+    return -torch.log(-torch.log(u.clamp(min=tiny)))

@@ -1,0 +1,386 @@
+"""MaskGIT (Chang et al. 2022) as a generator of series."""
+
+import numbers
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from vqssl._base import TorchEstimator
+from vqssl._seed import integers, make_generator, uniform
+from vqssl._validation import check_count, check_probability, check_weight
+from vqssl.backbones import PriorBackbone, SequenceModule
+from vqssl.generators._base import BaseGenerator, drop_labels, guide
+from vqssl.generators._codes import CodeSpace, Table, group_terms
+from vqssl.generators._decoding import MASK, ORDERS, SCHEDULES, Draws, count_masked, fill
+
+
+class MaskedPrior(nn.Module):
+    """Bidirectional network: logits of every token, given those that are not masked."""
+
+    def __init__(self, space: CodeSpace, trunk: SequenceModule, n_classes: int) -> None:
+        super().__init__()
+        self.space = space
+        self.trunk = trunk
+        self.classes = Table(n_classes + 1, trunk.width)  # the last is "no class"
+        self.no_class = n_classes
+
+    def hidden(
+        self, codes: Tensor, labels: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Features of the tokens, (B, N) and (B,) -> (B, N, W)."""
+        label = self.classes(labels).unsqueeze(1)  # (B, 1, W)
+        h = self.space.embed(codes) + self.space.places.weight + label  # (B, N, W)
+        # A token of its own, too: all tokens can look at it, whatever is masked.
+        return self.trunk(torch.cat([label, h], 1), generator)[:, 1:]
+
+    def forward(
+        self, codes: Tensor, labels: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Logits (B, N, K) of codes (B, N), `MASK` where unknown, and classes (B,)."""
+        return self.space.logits(self.hidden(codes, labels, generator))
+
+
+class MaskedModelling(nn.Module):
+    """Task: predict masked codes from the others (equation 1)."""
+
+    def __init__(
+        self, model: MaskedPrior, schedule: str, class_dropout: float, label_smoothing: float
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.schedule = schedule
+        self.class_dropout = class_dropout
+        self.label_smoothing = label_smoothing
+        self.group_sizes = [len(positions) for positions in model.space.positions]
+
+    def forward(
+        self, codes: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        space = self.model.space
+        masked, hidden = self._masks(codes, generator)
+        labels = drop_labels(labels, self.class_dropout, self.model.no_class, generator)
+        logits = self.model(codes.masked_fill(hidden, MASK), labels, generator)
+        losses = masked_cross_entropy(logits, codes, masked, space.forbidden, self.label_smoothing)
+        return group_terms("masked_nll", losses, space)
+
+    def _masks(self, codes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Which tokens are predicted, and which are not seen, (B, N) both.
+
+        A group is drawn for each series, as often as its share of the tokens; finer groups
+        are not seen, coarser ones are.
+        """
+        n_rows = len(codes)
+        of_token = torch.tensor(self.model.space.group_of, device=codes.device)  # (N,)
+        sizes = torch.tensor(self.group_sizes, device=codes.device)
+        token = integers(len(of_token), (n_rows,), generator, codes)
+        group = of_token[token]  # (B,)
+        ratio = spread_uniform(n_rows, generator, codes)
+        count = count_masked(ratio, sizes[group], self.schedule).clamp(min=1)
+        inside = of_token == group.unsqueeze(1)  # (B, N)
+        u = uniform(codes.shape, generator, codes.float())
+        ranks = u.masked_fill(~inside, 2.0).argsort(1).argsort(1)
+        masked = inside & (ranks < count.unsqueeze(1))
+        return masked, masked | (of_token > group.unsqueeze(1))
+
+
+def spread_uniform(n: int, generator: torch.Generator, like: Tensor) -> Tensor:
+    """Uniform numbers in [0, 1), one in each n-th of the interval, in random order.
+
+    Each of them is uniform by itself; together they leave no gap, which takes noise from the
+    gradient (Kingma et al. 2021, appendix I.1).
+    """
+    cells = torch.randperm(n, generator=generator, device=generator.device).to(like.device)
+    return (cells + uniform((n,), generator, like.float())) / n
+
+
+def masked_cross_entropy(
+    logits: Tensor, codes: Tensor, masked: Tensor, forbidden: Tensor, label_smoothing: float = 0.0
+) -> Tensor:
+    """Cross-entropy of masked tokens, divided by their number in the series.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (B, N, K)
+    codes : Tensor of shape (B, N), int64
+    masked : Tensor of shape (B, N), bool
+        At least one in every row.
+    forbidden : Tensor of shape (N, K), bool
+        Codes that a token cannot have.
+    label_smoothing : float, default=0.0
+        Weight of the mean over the codes of a token, in place of the true one.
+
+    Returns
+    -------
+    losses : Tensor of shape (B, N)
+        In nats; zero where a token is visible. Sums over tokens are means over masked ones.
+    """
+    log_p = logits.log_softmax(-1)
+    losses = -log_p.gather(2, codes.unsqueeze(2)).squeeze(2)  # (B, N)
+    if label_smoothing > 0:
+        allowed = (~forbidden).sum(1)  # (N,)
+        mean = -log_p.masked_fill(forbidden, 0.0).sum(2) / allowed
+        losses = (1 - label_smoothing) * losses + label_smoothing * mean
+    return losses.masked_fill(~masked, 0.0) / masked.sum(1, keepdim=True)
+
+
+def mask_of_each_size(n: int, generator: torch.Generator) -> Tensor:
+    """Random masks of 1, 2, ..., n of n tokens, (n, n) bool."""
+    ranks = torch.rand(n, n, generator=generator, dtype=torch.float32).argsort(1).argsort(1)
+    return ranks <= torch.arange(n).unsqueeze(1)
+
+
+class MaskGITGenerator(BaseGenerator):
+    """Generator of series by a masked prior over codes (MaskGIT).
+
+    A bidirectional network learns to predict masked codes of a tokenizer from the visible
+    ones and the class. Sampling starts with all codes masked and reveals them over a few
+    steps, many at a time; the tokenizer makes series of them.
+
+    Parameters
+    ----------
+    tokenizer : estimator, default=None
+        What makes codes of series: an estimator with ``fit``, ``encode`` and ``decode`` that
+        has ``code_sizes_`` and ``token_groups_`` once fitted. A clone of it is fitted. Inside
+        ``sklearn.frozen.FrozenEstimator`` it is used as it is. None is `SSLVQTokenizer`.
+    backbone : str or PriorBackbone, default="transformer"
+        Network over the tokens: a key of `vqssl.backbones.PRIOR_BACKBONES` or a part.
+    class_dropout : float, default=0.1
+        Share of the training series whose class is hidden, in [0, 1): from them the prior
+        learns to draw without a class, which guidance needs, too.
+    label_smoothing : float, default=0.0
+        Share of the target given to all codes alike, in [0, 1).
+    schedule : {"cosine", "linear", "square", "cubic"}, default="cosine"
+        Share gamma(r) of masked tokens at progress r: cos(pi r / 2), 1 - r, 1 - r**2 or
+        1 - r**3. Read by `fit`, for the masks of training, and by `sample`.
+    order : {"halton", "confidence", "random"}, default="halton"
+        Which tokens `sample` reveals first. "halton": far from each other, by the van der
+        Corput sequence from a random token on. "confidence": likely ones, as in the paper;
+        prefers common series. "random": any.
+    n_steps : int, default=12
+        Steps of `sample` for each group of tokens; no more than there are tokens.
+    temperature : float, default=1.0
+        Divides the logits in `sample`: below 1 likely codes become likelier.
+    choice_temperature : float, default=4.5
+        Weight of the Gumbel noise on the log-probability in ``order="confidence"``; it falls
+        linearly to zero over the steps.
+    guidance_scale : float, default=1.0
+        w of classifier-free guidance in `sample` with a class: logits are
+        (1 + w) l(class) - w l(no class). 0 draws from the prior as it is, more exaggerates
+        what tells the class from others, at the cost of variety.
+    lr : float, default=2e-3
+        Largest learning rate of AdamW; it warms up and then follows a cosine to zero.
+    max_iter : int, default=1000
+        Number of optimizer steps of the prior.
+    batch_size : int, default=64
+        Series per step, at most as many as there are.
+    validation_fraction : float, default=0.1
+        Share of the series held out of training the prior, by class where there are classes.
+        Training stops when the held-out loss has not fallen for ten periods, and the best
+        weights are kept: on few series a prior soon knows them by heart. 0 holds out none.
+    device : str or torch.device, default="auto"
+        "auto" is CUDA where there is one, else the CPU.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Arithmetic of training; sampling and scores always work in float32.
+    callbacks : list of skorch callbacks, default=None
+        Called while the prior trains; copies are, the given ones stay as they are. An epoch
+        is a period of up to 50 steps.
+    net_params : dict, default=None
+        Arguments for the skorch net, for example ``{"gradient_clip": 0.5}``. ``n_threads``
+        is the number of CPU threads of training, 1 by default; another number rounds
+        differently.
+    random_state : int, RandomState instance or None, default=None
+        Decides everything that is drawn in `fit`, and seeds a tokenizer that has no
+        `random_state` of its own. The same int gives the same bits on the CPU.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar, 2 prints a line per period.
+
+    Attributes
+    ----------
+    model_ : torch.nn.Module
+        The prior, on the CPU in evaluation mode.
+    tokenizer_ : object
+        The fitted tokenizer.
+    classes_ : ndarray of shape (n_classes,) or None
+        Known classes, sorted; None after a fit without `y`.
+    class_prior_ : ndarray of shape (n_classes,) or None
+        Their shares of the training set.
+    code_sizes_ : ndarray of shape (n_tokens,), int64
+        Size of the vocabulary at each token position, from the tokenizer.
+    token_groups_ : list of slice
+        Slices of the token axis, coarse to fine, from the tokenizer.
+    n_tokens_ : int
+        N, tokens per series.
+    history_ : dict of str to list
+        ``step``, ``loss``, ``masked_nll`` (one per group of tokens where there
+        are several), ``lr`` and, with held-out series, ``valid_loss``, one
+        entry per period. Losses are in nats per token.
+    n_iter_ : int
+        Number of steps taken.
+    input_shape_ : tuple of int
+        Shape of one training series.
+    n_features_in_ : int
+        Numbers in one training series.
+    feature_names_in_ : ndarray of str
+        Column names, where X was a data frame with string names.
+
+    See Also
+    --------
+    AutoregressiveGenerator : Exact likelihoods; one step per token.
+
+    Notes
+    -----
+    In training each series has a ratio r, uniform in (0, 1), and ceil(gamma(r) N) masked
+    tokens. The loss is the cross-entropy of masked tokens only, mean over those of a series,
+    then over series. With several groups of tokens, one of them is drawn per series by its
+    share of the tokens; coarser groups are visible, finer ones are not, as in `sample`,
+    which draws group by group.
+
+    `score_samples` is the order-agnostic bound [2]_: for every size m = 1, ..., N of the
+    mask, N times the mean log-probability of the m masked codes, averaged over m. There is
+    one mask per size, the same for all series, drawn from `random_state`. It is at most the
+    log-likelihood in expectation over masks, and comparable with that of
+    `AutoregressiveGenerator`.
+
+    Departures from the paper: the default order, since keeping the most confident tokens
+    does not draw from the distribution that was learned, even if that is exact; guidance;
+    ratios of a batch are spread evenly over (0, 1); and `temperature` divides logits, while
+    the paper's temperature is `choice_temperature`.
+
+    References
+    ----------
+    .. [1] H. Chang et al., "MaskGIT: Masked Generative Image Transformer", CVPR 2022.
+    .. [2] E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, equation 4.
+    .. [3] V. Besnier et al., "Halton Scheduler For Masked Generative Image Transformer",
+       ICLR 2025.
+
+    Examples
+    --------
+    >>> from vqssl import MaskGITGenerator, VQTokenizer
+    >>> from vqssl.datasets import make_cylinder_bell_funnel
+    >>> X, y = make_cylinder_bell_funnel(60, random_state=0)
+    >>> tokenizer = VQTokenizer(n_codes=16, max_iter=50)
+    >>> generator = MaskGITGenerator(tokenizer, max_iter=20, random_state=0).fit(X, y)
+    >>> generator.sample(5, y="bell", random_state=0).shape
+    (5, 128)
+    >>> generator.score_samples(X[:2], y[:2]).shape
+    (2,)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseGenerator._own_types,
+        "label_smoothing": [numbers.Real],
+        "schedule": [str],
+        "order": [str],
+        "n_steps": [numbers.Integral],
+        "choice_temperature": [numbers.Real],
+        **TorchEstimator._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        tokenizer: Any = None,
+        *,
+        backbone: str | PriorBackbone = "transformer",
+        class_dropout: float = 0.1,
+        label_smoothing: float = 0.0,
+        schedule: str = "cosine",
+        order: str = "halton",
+        n_steps: int = 12,
+        temperature: float = 1.0,
+        choice_temperature: float = 4.5,
+        guidance_scale: float = 1.0,
+        lr: float = 2e-3,
+        max_iter: int = 1000,
+        batch_size: int = 64,
+        validation_fraction: float = 0.1,
+        device: str | torch.device = "auto",
+        precision: str = "float32",
+        callbacks: Any = None,
+        net_params: dict[str, Any] | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.backbone = backbone
+        self.class_dropout = class_dropout
+        self.label_smoothing = label_smoothing
+        self.schedule = schedule
+        self.order = order
+        self.n_steps = n_steps
+        self.temperature = temperature
+        self.choice_temperature = choice_temperature
+        self.guidance_scale = guidance_scale
+        self.lr = lr
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.precision = precision
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _build_prior(self, space: CodeSpace, backbone: PriorBackbone, n_classes: int) -> nn.Module:
+        return MaskedPrior(space, backbone.build(causal=False), n_classes)
+
+    def _task(self, model: nn.Module, batch_size: int) -> nn.Module:
+        assert isinstance(model, MaskedPrior)
+        return MaskedModelling(
+            model, self.schedule, float(self.class_dropout), float(self.label_smoothing)
+        )
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_probability(self.label_smoothing, "label_smoothing", below_one=True)
+
+    def _check_sampling(self) -> None:
+        super()._check_sampling()
+        check_count(self.n_steps, "n_steps")
+        check_weight(self.choice_temperature, "choice_temperature")
+        for name, choices in (("schedule", sorted(SCHEDULES)), ("order", ORDERS)):
+            if getattr(self, name) not in choices:
+                names = ", ".join(map(repr, choices))
+                raise ValueError(f"{name} must be one of {names}; got {getattr(self, name)!r}.")
+
+    def _draws(self, n_rows: int, generator: torch.Generator) -> list[Tensor]:
+        shape = (n_rows, min(int(self.n_steps), self.n_tokens_), self.n_tokens_)
+        roll = torch.rand(n_rows, generator=generator, dtype=torch.float32)
+        drawn = torch.rand(2, *shape, generator=generator, dtype=torch.float32)
+        return [drawn[0], drawn[1], roll]
+
+    def _draw(self, model: Any, labels: Tensor, draws: list[Tensor]) -> Tensor:
+        predict = guide(model, labels, model.no_class, float(self.guidance_scale))
+        codes = labels.new_full((len(labels), self.n_tokens_), MASK)
+        for positions in model.space.positions:
+            unknown = torch.zeros_like(codes, dtype=torch.bool)
+            unknown[:, positions] = True
+            codes = fill(
+                predict,
+                codes,
+                unknown,
+                Draws(*draws),
+                n_steps=int(self.n_steps),
+                schedule=self.schedule,
+                order=self.order,
+                temperature=float(self.temperature),
+                choice_temperature=float(self.choice_temperature),
+            )
+        return codes
+
+    def _log_likelihood(self, model: Any, codes: Tensor, labels: Tensor) -> Tensor:
+        generator = make_generator(self._score_seed)
+        total = torch.zeros(len(codes), dtype=torch.float64, device=codes.device)
+        finer = torch.ones_like(codes[0], dtype=torch.bool)  # (N,)
+        for positions in model.space.positions:
+            finer[positions] = False
+            masks = mask_of_each_size(len(positions), generator).to(codes.device)
+            for size, mask in enumerate(masks, start=1):
+                masked = torch.zeros_like(finer)
+                masked[positions] = mask
+                logits = model(codes.masked_fill(masked | finer, MASK), labels)
+                log_p = logits.log_softmax(-1).gather(2, codes.unsqueeze(2)).squeeze(2)
+                # N_g times the mean over the masked tokens, averaged over the N_g sizes.
+                total += log_p.masked_fill(~masked, 0.0).double().sum(1) / size
+        return total
