@@ -1,15 +1,16 @@
 """
-What does a tokenizer do for a classifier?
-==========================================
+What does a tokenizer do for a classifier, and for a generator?
+===============================================================
 
 GunPoint: 50 training and 150 test recordings of a hand that draws a gun or points. A
 tokenizer is fitted once, without labels, and reused by two classifiers; beside them stand
 the nearest neighbour on raw series and the tokenizer without its self-supervised branch.
-Writes ``quickstart.png``: series, reconstructions and their codes.
+Then a masked prior learns which codes follow which in each class, and new series are drawn.
+Writes ``quickstart.png``, series, reconstructions and their codes, and ``samples.png``, real
+and synthetic series of each class.
 """
 
 import time
-from pathlib import Path
 
 import matplotlib as mpl
 
@@ -23,7 +24,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
-from vqssl import SSLVQTokenizer, VQTokenizer
+from vqssl import MaskGITGenerator, SSLVQTokenizer, VQTokenizer
 
 X_train, y_train = load_gunpoint(split="train")  # (50, 1, 150)
 X_test, y_test = load_gunpoint(split="test")  # (150, 1, 150)
@@ -86,4 +87,35 @@ handles, labels = axes[0, 0].get_legend_handles_labels()
 fig.legend(handles, labels, frameon=False, loc="outside lower center", ncols=2)
 fig.suptitle("GunPoint, test series: original, decoded, and the code of each token as a colour")
 fig.savefig("quickstart.png", dpi=130)
-print(f"\nPicture: {Path('quickstart.png').resolve().name}")
+
+# The same tokenizer, frozen again, under a generator: only the prior over the codes is fitted.
+start = time.perf_counter()
+generator = MaskGITGenerator(FrozenEstimator(ssl), random_state=0, verbose=1).fit(X_train, y_train)
+print(f"\nGenerator fitted in {time.perf_counter() - start:.0f} s.\n")
+y_new = np.repeat(classes, 75)
+X_new = generator.sample(len(y_new), y_new, random_state=0)  # (150, 1, 150)
+
+print("Does a synthetic series look like its class? 1-NN on raw training series says so for")
+print(f"  {nearest.score(X_new[:, 0], y_new):.3f} of {len(y_new)} synthetic series")
+print(f"  {nearest.score(X_test[:, 0], y_test):.3f} of {len(y_test)} test series")
+
+fig, axes = plt.subplots(
+    2, len(classes), figsize=(9, 5), sharex=True, sharey=True, layout="constrained"
+)
+for column, label in enumerate(classes):
+    real, synthetic = X_test[y_test == label], X_new[y_new == label]
+    for row, (name, series, color) in enumerate(
+        [("real (test)", real, "0.35"), ("synthetic", synthetic, "tab:blue")]
+    ):
+        ax = axes[row, column]
+        ax.plot(series[:20, 0].T, color=color, linewidth=0.8, alpha=0.6)
+        ax.plot(series[:, 0].mean(0), color="black", linewidth=1.8, label="mean of 75")
+        ax.spines[["top", "right"]].set_visible(False)
+        if column == 0:
+            ax.set_ylabel(name)
+    axes[0, column].set_title(f"class {label}: {NAMES[label]}")
+    axes[-1, column].set_xlabel("time point")
+axes[0, 0].legend(frameon=False, loc="upper right")
+fig.suptitle("GunPoint: 20 series of each class, real and drawn from the prior")
+fig.savefig("samples.png", dpi=130)
+print("\nPictures: quickstart.png, samples.png")

@@ -5,6 +5,7 @@ a matrix product or a reduction.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -218,3 +219,92 @@ def fsq_code(point: list[float], levels: tuple[int, ...]) -> int:
         code += (round(value) + level // 2) * stride
         stride *= level
     return code
+
+
+# ---------------------------------------------------------------- generators
+
+
+def n_still_masked(step: int, n_steps: int, n_tokens: int, schedule: str) -> int:
+    """Least whole number that is at least gamma(step / n_steps) n_tokens."""
+    if schedule == "cosine":
+        # The arguments below 1 where rounding could matter: cos(pi / 3) is one half.
+        if 3 * step == 2 * n_steps:
+            return -(-n_tokens // 2)
+        if step == n_steps:
+            return 0
+        return math.ceil(math.cos(math.pi * step / (2 * n_steps)) * n_tokens)
+    power = {"linear": 1, "square": 2, "cubic": 3}[schedule]
+    # 1 - r**p as a fraction, rounded up in whole numbers.
+    return -(-(n_steps**power - step**power) * n_tokens // n_steps**power)
+
+
+def inverse_distribution(logits: Array, u: float) -> int:
+    """Code whose stretch of [0, 1), in order and as long as its probability, holds u."""
+    weights = [math.exp(value - max(logits)) for value in logits]
+    height = 0.0
+    for code, weight in enumerate(weights):
+        height += weight / sum(weights)
+        if weight > 0 and u < height:
+            return code
+    return max(code for code, weight in enumerate(weights) if weight > 0)
+
+
+def van_der_corput(n: int) -> list[int]:
+    """Positions 0 to n - 1 by the value of their digits, base 2, read backwards."""
+    n_digits = 1
+    while 2**n_digits < n:
+        n_digits += 1
+
+    def backwards(number: int) -> int:
+        value = 0
+        for _ in range(n_digits):
+            value, number = 2 * value + number % 2, number // 2
+        return value
+
+    return [p for p in (backwards(i) for i in range(2**n_digits)) if p < n]
+
+
+def fill_masks(
+    predict: Callable[[list[int]], Array],
+    codes: list[int],
+    unknown: list[int],
+    u_codes: Array,
+    u_order: Array,
+    roll: float,
+    n_steps: int,
+    schedule: str,
+    order: str,
+    temperature: float,
+    choice_temperature: float,
+) -> list[int]:
+    """Codes (N,) of one sample, drawn in n_steps steps at the positions `unknown`.
+
+    `u_codes` and `u_order` of shape (T, N) are the uniform numbers of every step.
+    """
+    codes, left, n = list(codes), list(unknown), len(unknown)
+    n_steps = min(n_steps, n)
+    start = int(roll * n)
+    for step in range(n_steps):
+        logits = predict(codes) / temperature
+        drawn, confidence = {}, {}
+        for i in left:
+            drawn[i] = inverse_distribution(logits[i], u_codes[step, i])
+            log_sum = math.log(sum(math.exp(value - max(logits[i])) for value in logits[i]))
+            gumbel = -math.log(-math.log(u_order[step, i]))
+            fading = 1 - (step + 1) / n_steps
+            log_p = logits[i][drawn[i]] - max(logits[i]) - log_sum
+            confidence[i] = log_p + choice_temperature * fading * gumbel
+        if order == "halton":
+            wanted = [unknown[(place - start) % n] for place in van_der_corput(n)]
+        elif order == "random":
+            wanted = sorted(unknown, key=lambda i: u_order[0, i])
+        else:
+            wanted = sorted(left, key=lambda i: -confidence[i])
+        wanted = [i for i in wanted if i in left]
+        n_left = min(n_still_masked(step + 1, n_steps, n, schedule), len(left) - 1)
+        for i in wanted[: len(left) - n_left]:
+            codes[i] = drawn[i]
+            left.remove(i)
+        if not left:
+            break
+    return codes

@@ -33,10 +33,11 @@ class CausalPrior(nn.Module):
     ) -> Tensor:
         """Features that predict each token, (B, N) and (B,) -> (B, N, W)."""
         order, rank = self.space.order, self.space.rank
+        label = self.classes(labels).unsqueeze(1)  # (B, 1, W)
         before = self.space.embed(codes)[:, order[:-1]]  # (B, N - 1, W)
-        h = torch.cat([self.classes(labels).unsqueeze(1), before], 1)  # (B, N, W)
-        # The place is that of the token to come.
-        h = h + self.space.places(order)
+        # The first token comes after the class alone, the others after a code; all are told
+        # the class and the place of the token to come.
+        h = torch.cat([torch.zeros_like(label), before], 1) + label + self.space.places(order)
         return self.trunk(h, generator)[:, rank]
 
     def forward(
@@ -46,13 +47,21 @@ class CausalPrior(nn.Module):
         return self.space.logits(self.hidden(codes, labels, generator))
 
     def step(self, vectors: Tensor, i: int, cache: Cache) -> Tensor:
-        """Logits (B, K of its group) of the i-th token, after vectors (B, W) of what is before.
+        """Logits (B, K of its group) of the i-th token.
 
-        The vectors are those of the class for the first token, then of the last code.
+        Parameters
+        ----------
+        vectors : Tensor of shape (B, W)
+            Vector of the class plus, after the first token, that of the last code.
+        i : int
+            Place in the order of generation.
+        cache : list
+            What the network keeps of earlier steps; empty at the first.
         """
-        h = vectors + self.space.places.weight[self.space.in_order[i]]
+        position = self.space.in_order[i]
+        h = vectors + self.space.places.weight[position]
         h = self.trunk(h.unsqueeze(1), cache=cache).squeeze(1)  # (B, W)
-        return self.space.logits_at(h, self.space.in_order[i])
+        return self.space.logits_at(h, position)
 
 
 class CausalModelling(nn.Module):
@@ -287,15 +296,16 @@ class AutoregressiveGenerator(BaseGenerator):
             labels = torch.cat([labels, torch.full_like(labels, model.no_class)])
         codes = torch.zeros_like(u, dtype=torch.int64)
         cache: Cache = []
-        vectors = model.classes(labels)  # (B or 2 B, W)
+        label = model.classes(labels)  # (B, W), or (2 B, W) with guidance
+        vectors = label
         for i, position in enumerate(model.space.in_order):
             logits = model.step(vectors, i, cache)
             if guided:
                 logits = extrapolate(logits, scale)
             logits = nucleus(logits / float(self.temperature), float(self.top_p))
             codes[:, position] = draw_codes(logits, u[:, i])
-            vectors = model.space.embed_at(codes[:, position], position)
-            vectors = vectors.repeat(2, 1) if guided else vectors
+            drawn = model.space.embed_at(codes[:, position], position)  # (B, W)
+            vectors = label + (drawn.repeat(2, 1) if guided else drawn)
         return codes
 
     def _log_likelihood(self, model: Any, codes: Tensor, labels: Tensor) -> Tensor:

@@ -231,15 +231,14 @@ class BaseGenerator(
                 UserWarning,
                 stacklevel=5,
             )
-        classes, labels, counts = np.unique(
-            _as_labels(y, n_samples), return_inverse=True, return_counts=True
-        )
-        self.classes_, self.class_prior_ = classes, counts / n_samples
-        return labels.astype(np.int64)
+        self.classes_, labels = _as_labels(y, n_samples)
+        self.class_prior_ = np.bincount(labels) / n_samples
+        return labels
 
     def _fit_tokenizer(self, X: Any, seed: int) -> Any:
         """Return a fitted clone of the tokenizer, or the frozen one as it is."""
-        tokenizer = SSLVQTokenizer() if self.tokenizer is None else clone(self.tokenizer)
+        default = SSLVQTokenizer(device=self.device)
+        tokenizer = default if self.tokenizer is None else clone(self.tokenizer)
         if isinstance(tokenizer, FrozenEstimator):
             check_is_fitted(tokenizer)
             return tokenizer
@@ -462,7 +461,7 @@ class BaseGenerator(
                 f"y must be None: {type(self).__name__} was fitted without classes; got {y!r}."
             )
         numbers_of = {label: number for number, label in enumerate(self.classes_.tolist())}
-        labels, inverse = np.unique(_as_labels(y, n_samples), return_inverse=True)
+        labels, inverse = _as_labels(y, n_samples)
         unknown = [label for label in labels.tolist() if label not in numbers_of]
         if unknown:
             raise ValueError(
@@ -483,18 +482,26 @@ class BaseGenerator(
         return tags
 
 
-def _as_labels(y: Any, n_samples: int) -> np.ndarray:
-    """Return labels as an array of shape (n_samples,).
+def _as_labels(y: Any, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels that occur in `y`, sorted, and the place of each in them, int64.
 
     Raises
     ------
     ValueError
         If `y` has another shape or length, or holds NaN.
+    TypeError
+        If labels cannot be compared with each other.
     """
     y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
     if len(y) != n_samples:
         raise ValueError(f"y must have {n_samples} labels, one per series; got {len(y)}.")
-    return y
+    try:
+        labels, inverse = np.unique(y, return_inverse=True)
+    except TypeError as error:
+        raise TypeError(f"y must hold labels of one kind, all text or all numbers; {error}.") from (
+            error
+        )
+    return labels, inverse.astype(np.int64)
 
 
 def _is_fitted(estimator: Any) -> bool:
