@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.neighbors import NearestNeighbors
+from sklearn.frozen import FrozenEstimator
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
-from vqssl import SSLVQTokenizer, VQTokenizer
+from vqssl import MaskGITGenerator, SSLVQTokenizer, VQTokenizer
 from vqssl.augmentations import AmplitudeScale, Compose, GaussianNoise, MagnitudeWarp, WindowWarp
 
 pytestmark = pytest.mark.statistical
@@ -54,6 +55,26 @@ def test_the_joint_embedding_branch_helps_to_recognise_a_view(load_ucr):
         for weight in (0, "auto")
     }
     assert shares["auto"] > shares[0]
+
+
+def test_synthetic_series_look_like_the_class_asked_for_and_are_no_copies(load_ucr):
+    data = load_ucr("SyntheticControl")
+    tokenizer = SSLVQTokenizer(max_iter=STEPS, random_state=0).fit(data.X_train)
+    generator = MaskGITGenerator(FrozenEstimator(tokenizer), max_iter=2 * STEPS, random_state=0)
+    generator.fit(data.X_train, data.y_train)
+    new = generator.sample(len(data.y_test), data.y_test, random_state=0)
+    judge = KNeighborsClassifier(n_neighbors=1).fit(data.X_train[:, 0], data.y_train)
+    accuracy = judge.score(data.X_test[:, 0], data.y_test)
+    assert judge.score(new[:, 0], data.y_test) > 0.95 * accuracy
+
+    def decoded(series):
+        return tokenizer.decode(tokenizer.encode(series))[:, 0]
+
+    nearest = NearestNeighbors(n_neighbors=1).fit(decoded(data.X_train))
+    of_new, of_test = (
+        nearest.kneighbors(series)[0].mean() for series in (new[:, 0], decoded(data.X_test))
+    )
+    assert of_new > 0.7 * of_test
 
 
 def view_of(X, augmentations):

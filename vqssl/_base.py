@@ -81,6 +81,9 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     _shaping: ClassVar[tuple[str, ...]] = ()
     _sizes: ClassVar[tuple[str, ...]] = ("input_shape_",)
 
+    # Arguments of the net that differ from its own defaults; net_params may change them.
+    _net_defaults: ClassVar[dict[str, Any]] = {}
+
     # Hooks of subclasses ------------------------------------------------------------------
 
     @abstractmethod
@@ -254,6 +257,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 ],
                 "device": str(device),
                 "verbose": int(self.verbose > 1),
+                **self._net_defaults,
             }
             net = TermNet(task, **{**settings, **options})
             try:

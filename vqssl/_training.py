@@ -65,6 +65,41 @@ def parameter_groups(module: nn.Module, lr: float) -> list[dict[str, Any]]:
     ]
 
 
+class WeightAverage:
+    """Moving average of the weights over the steps (Polyak and Juditsky 1992).
+
+    Between two periods the module holds the average, which is what is validated and kept;
+    within a period it holds the weights that are trained.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    decay : float
+        Weight of the past in [0, 1), at most (1 + t) / (10 + t) at step t, so that a short
+        training does not remember its start.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self.weights: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
+        self.other: list[Tensor] = [weight.detach().clone() for weight in self.weights]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take the weights after a step into the average."""
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        self.steps += 1
+        torch._foreach_lerp_(self.other, self.weights, 1 - decay)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange the weights of the module with those held here."""
+        held = [weight.clone() for weight in self.weights]
+        torch._foreach_copy_(self.weights, self.other)
+        torch._foreach_copy_(self.other, held)
+
+
 class TermNet(skorch.NeuralNet):
     """Skorch net over a task: a module that returns the named terms of its loss.
 
@@ -92,6 +127,9 @@ class TermNet(skorch.NeuralNet):
         With "bfloat16" the task runs under autocast.
     gradient_clip : float
         Largest norm of the gradient of all parameters; None for no limit.
+    average_decay : float or None
+        Decay of a `WeightAverage` that is validated and kept in place of the last weights;
+        None keeps the last ones.
     patience : int
         Periods without a lower validation loss before training stops.
     validation_data : Rows or None
@@ -111,6 +149,7 @@ class TermNet(skorch.NeuralNet):
         decay_lr: bool = True,
         precision: str = "float32",
         gradient_clip: float | None = 1.0,
+        average_decay: float | None = None,
         patience: int = 10,
         validation_data: Rows | None = None,
         optimizer: Any = torch.optim.AdamW,
@@ -131,6 +170,7 @@ class TermNet(skorch.NeuralNet):
         self.decay_lr = decay_lr
         self.precision = precision
         self.gradient_clip = gradient_clip
+        self.average_decay = average_decay
         self.patience = patience
         self.validation_data = validation_data
 
@@ -170,6 +210,9 @@ class TermNet(skorch.NeuralNet):
         self.steps_ = 0
         self._lowest: dict[str, float] = {}
         self.initialize()
+        self._average = (
+            WeightAverage(self.module_, self.average_decay) if self.average_decay else None
+        )
         self._overriders = {
             name: [cb for _, cb in self.callbacks_ if _overrides(cb, name)]
             for name in ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -235,11 +278,12 @@ class TermNet(skorch.NeuralNet):
     def _train_period(self, iterator: Iterator[list[Tensor]]) -> None:
         log: list[dict[str, Tensor]] = []
         rows = 0
-        for _ in range(min(self.period, self.max_iter - self.steps_)):
-            batch = next(iterator)
-            log.append(self.train_step(batch))
-            rows += len(batch[0])
-            self.steps_ += 1
+        with self._training_weights():
+            for _ in range(min(self.period, self.max_iter - self.steps_)):
+                batch = next(iterator)
+                log.append(self.train_step(batch))
+                rows += len(batch[0])
+                self.steps_ += 1
         means = self._read(log)
         self.history.record("step", self.steps_)
         self.history.record("lr", float(self.optimizer_.param_groups[0]["lr"]))
@@ -250,6 +294,18 @@ class TermNet(skorch.NeuralNet):
         self.history.record_batch("train_loss", sum(means.values()))
         self.history.record_batch("train_batch_size", rows)
         self.history.record("train_batch_count", len(log))
+
+    @contextlib.contextmanager
+    def _training_weights(self) -> Iterator[None]:
+        """Put the weights that are trained in the place of their average."""
+        if self._average is None:
+            yield
+            return
+        self._average.swap()
+        try:
+            yield
+        finally:
+            self._average.swap()
 
     def _record_loss(self, name: str, value: float) -> None:
         """Record a loss and whether it is the lowest so far, which `Checkpoint` asks for."""
@@ -286,6 +342,8 @@ class TermNet(skorch.NeuralNet):
         if self.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.module_.parameters(), self.gradient_clip)
         self.optimizer_.step()
+        if self._average is not None:
+            self._average.update()
         if self.schedule_ is not None:
             self.schedule_.step()
         detached = {name: term.detach() for name, term in terms.items()}

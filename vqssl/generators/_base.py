@@ -97,6 +97,7 @@ class BaseGenerator(
         "code_sizes_",
         "token_groups_",
     )
+    _net_defaults: ClassVar[dict[str, Any]] = {"average_decay": 0.99}
     _own_types: ClassVar[dict[str, Any]] = {
         "tokenizer": "no_validation",  # checked by what it offers
         "backbone": [str, PriorBackbone],

@@ -56,6 +56,8 @@ class CodeSpace(nn.Module):
     """
 
     first_row: Tensor  # (N,) int64 where the vocabulary of a token begins in the table
+    group: Tensor  # (N,) int64 number of a token's group
+    group_size: Tensor  # (N,) int64 tokens of that group
     forbidden: Tensor  # (N, K) bool
     order: Tensor  # (N,) int64 positions group by group
     rank: Tensor  # (N,) int64 place of a position in that order
@@ -64,6 +66,7 @@ class CodeSpace(nn.Module):
         super().__init__()
         self.code_sizes = [int(size) for size in code_sizes]
         self.n_tokens = len(self.code_sizes)
+        self.groups = list(groups)
         self.positions = positions_of(groups, self.n_tokens)
         self.in_order = list(chain(*self.positions))
         self.group_of = [0] * self.n_tokens
@@ -77,7 +80,7 @@ class CodeSpace(nn.Module):
         self.places = Table(self.n_tokens, width)
         self.heads = nn.ModuleList(nn.Linear(width, size) for size in self.sizes)
         # Functions of the sizes, so they are no part of the state.
-        for name in ("first_row", "order", "rank"):
+        for name in ("first_row", "group", "group_size", "order", "rank"):
             self.register_buffer(name, torch.empty(self.n_tokens, dtype=torch.int64), False)
         self.register_buffer(
             "forbidden", torch.empty(self.n_tokens, self.n_codes, dtype=torch.bool), False
@@ -89,6 +92,8 @@ class CodeSpace(nn.Module):
             initialise(child, generator)
         first = [sum(self.sizes[: self.group_of[i]]) for i in range(self.n_tokens)]
         self.first_row.copy_(torch.tensor(first))
+        self.group.copy_(torch.tensor(self.group_of))
+        self.group_size.copy_(torch.bincount(self.group)[self.group])
         self.order.copy_(torch.tensor(self.in_order))
         self.rank.copy_(self.order.argsort())
         sizes = torch.tensor(self.code_sizes).unsqueeze(1)
@@ -109,8 +114,8 @@ class CodeSpace(nn.Module):
             logits = self.heads[0](h).float()
         else:
             logits = h.new_full((*h.shape[:2], self.n_codes), -torch.inf, dtype=torch.float32)
-            for positions, size, head in zip(self.positions, self.sizes, self.heads, strict=True):
-                logits[:, positions, :size] = head(h[:, positions]).float()
+            for group, size, head in zip(self.groups, self.sizes, self.heads, strict=True):
+                logits[:, group, :size] = head(h[:, group]).float()
         return logits.masked_fill(self.forbidden, -torch.inf) if self.is_ragged else logits
 
     def logits_at(self, h: Tensor, position: int) -> Tensor:
@@ -126,6 +131,6 @@ def group_terms(name: str, losses: Tensor, space: CodeSpace) -> dict[str, Tensor
     One term a group of tokens, numbered where there are several.
     """
     per_token = losses.mean(0)  # (N,)
-    if len(space.positions) == 1:
+    if len(space.groups) == 1:
         return {name: per_token.sum()}
-    return {f"{name}_{i}": per_token[group].sum() for i, group in enumerate(space.positions)}
+    return {f"{name}_{i}": per_token[group].sum() for i, group in enumerate(space.groups)}

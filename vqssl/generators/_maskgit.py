@@ -52,7 +52,6 @@ class MaskedModelling(nn.Module):
         self.schedule = schedule
         self.class_dropout = class_dropout
         self.label_smoothing = label_smoothing
-        self.group_sizes = [len(positions) for positions in model.space.positions]
 
     def forward(
         self, codes: Tensor, labels: Tensor, generator: torch.Generator
@@ -70,18 +69,16 @@ class MaskedModelling(nn.Module):
         A group is drawn for each series, as often as its share of the tokens; finer groups
         are not seen, coarser ones are.
         """
-        n_rows = len(codes)
-        of_token = torch.tensor(self.model.space.group_of, device=codes.device)  # (N,)
-        sizes = torch.tensor(self.group_sizes, device=codes.device)
-        token = integers(len(of_token), (n_rows,), generator, codes)
-        group = of_token[token]  # (B,)
+        space, n_rows = self.model.space, len(codes)
+        token = integers(space.n_tokens, (n_rows,), generator, codes)
+        group = space.group[token].unsqueeze(1)  # (B, 1)
         ratio = spread_uniform(n_rows, generator, codes)
-        count = count_masked(ratio, sizes[group], self.schedule).clamp(min=1)
-        inside = of_token == group.unsqueeze(1)  # (B, N)
+        count = count_masked(ratio, space.group_size[token], self.schedule).clamp(min=1)
+        inside = space.group == group  # (B, N)
         u = uniform(codes.shape, generator, codes.float())
         ranks = u.masked_fill(~inside, 2.0).argsort(1).argsort(1)
         masked = inside & (ranks < count.unsqueeze(1))
-        return masked, masked | (of_token > group.unsqueeze(1))
+        return masked, masked | (space.group > group)
 
 
 def spread_uniform(n: int, generator: torch.Generator, like: Tensor) -> Tensor:
@@ -353,9 +350,9 @@ class MaskGITGenerator(BaseGenerator):
     def _draw(self, model: Any, labels: Tensor, draws: list[Tensor]) -> Tensor:
         predict = guide(model, labels, model.no_class, float(self.guidance_scale))
         codes = labels.new_full((len(labels), self.n_tokens_), MASK)
-        for positions in model.space.positions:
+        for group in model.space.groups:
             unknown = torch.zeros_like(codes, dtype=torch.bool)
-            unknown[:, positions] = True
+            unknown[:, group] = True
             codes = fill(
                 predict,
                 codes,
@@ -373,12 +370,12 @@ class MaskGITGenerator(BaseGenerator):
         generator = make_generator(self._score_seed)
         total = torch.zeros(len(codes), dtype=torch.float64, device=codes.device)
         finer = torch.ones_like(codes[0], dtype=torch.bool)  # (N,)
-        for positions in model.space.positions:
-            finer[positions] = False
-            masks = mask_of_each_size(len(positions), generator).to(codes.device)
+        for group in model.space.groups:
+            finer[group] = False
+            masks = mask_of_each_size(len(finer[group]), generator).to(codes.device)
             for size, mask in enumerate(masks, start=1):
                 masked = torch.zeros_like(finer)
-                masked[positions] = mask
+                masked[group] = mask
                 logits = model(codes.masked_fill(masked | finer, MASK), labels)
                 log_p = logits.log_softmax(-1).gather(2, codes.unsqueeze(2)).squeeze(2)
                 # N_g times the mean over the masked tokens, averaged over the N_g sizes.

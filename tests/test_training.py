@@ -1,0 +1,69 @@
+"""The engine's own pieces, where an estimator does not show them."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from torch import nn
+
+from vqssl import VQTokenizer
+from vqssl._training import WeightAverage
+from vqssl.backbones import ConvBackbone
+
+SERIES = np.random.default_rng(0).normal(size=(12, 16)).cumsum(1)
+SMALL = {
+    "n_codes": 4,
+    "code_dim": 2,
+    "backbone": ConvBackbone(width=4, n_blocks=1, n_decoder_blocks=1),
+    "max_iter": 40,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+def test_the_average_of_weights_is_the_recursion_by_hand():
+    module = nn.Linear(1, 1, bias=False)
+    values = np.random.default_rng(0).normal(size=200)
+    with torch.no_grad():
+        module.weight.fill_(values[0])
+        average = WeightAverage(module, decay=0.95)
+        expected = values[0]
+        for step, value in enumerate(values[1:]):
+            module.weight.fill_(value)
+            average.update()
+            decay = min(0.95, (1 + step) / (10 + step))
+            expected = decay * expected + (1 - decay) * value
+    average.swap()
+    assert_allclose(module.weight.item(), expected, rtol=1e-4)
+    average.swap()
+    assert module.weight.item() == pytest.approx(values[-1])
+
+
+def test_the_kept_weights_are_the_average_of_those_of_the_steps():
+    steps = []
+
+    class Remember(torch.optim.AdamW):
+        def step(self, closure=None):
+            result = super().step(closure)
+            steps.append([p.detach().clone() for g in self.param_groups for p in g["params"]])
+            return result
+
+    plain = {"optimizer": Remember, "optimizer__fused": False}
+    last = VQTokenizer(**SMALL, net_params=plain).fit(SERIES)
+    path = list(steps)
+    steps.clear()
+    kept = VQTokenizer(**SMALL, net_params={**plain, "average_decay": 0.9}).fit(SERIES)
+    # The average takes no part in training: both take the same steps.
+    for one, other in zip(path, steps, strict=True):
+        for first, second in zip(one, other, strict=True):
+            assert_array_equal(first, second)
+    start = VQTokenizer(**SMALL | {"max_iter": 1, "lr": 1e-12}).fit(SERIES)
+    for name in ("encoder.head.weight", "decoder.head.weight"):
+        final = last.model_.state_dict()[name]
+        index = next(i for i, w in enumerate(path[-1]) if torch.equal(w, final))
+        expected = start.model_.state_dict()[name].clone()
+        for step, weights in enumerate(path):
+            decay = min(0.9, (1 + step) / (10 + step))
+            expected = decay * expected + (1 - decay) * weights[index]
+        assert_allclose(kept.model_.state_dict()[name], expected, atol=1e-6)
+        assert not torch.equal(kept.model_.state_dict()[name], final)
