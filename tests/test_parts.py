@@ -121,6 +121,15 @@ def test_a_parameter_of_a_name_is_answered_with_what_to_do() -> None:
         Drawing().set_params(shape__sides=6)
 
 
+def test_a_parameter_of_nothing_is_answered_with_what_to_do() -> None:
+    message = (
+        r"^shape__sides cannot be set while shape is None, which stands for the default\. Pass "
+        r"the object itself, for example set_params\(shape=<shape>\(sides=...\)\)\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        Drawing(None).set_params(shape__sides=6)
+
+
 def test_a_refused_call_changes_nothing() -> None:
     drawing = Drawing()
     with pytest.raises(ValueError, match="shape__sides cannot be set"):

@@ -574,6 +574,13 @@ def test_an_existing_file_is_replaced(kind, path, tokenizer):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are those of POSIX")
+def test_a_file_that_only_its_owner_may_read_stays_one(path, tokenizer):
+    path.touch(mode=0o600)
+    tokenizer.save(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("step", ["os.fsync", "os.replace"])
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
 def test_a_save_that_fails_leaves_the_earlier_file_and_nothing_else(

@@ -6,7 +6,8 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
-from vqssl import VQTokenizer
+from tests.generators.stubs import SymbolTokenizer, draw_symbols
+from vqssl import MaskGITGenerator, VQTokenizer
 from vqssl._training import WeightAverage
 from vqssl.backbones import ConvBackbone
 
@@ -67,3 +68,18 @@ def test_the_kept_weights_are_the_average_of_those_of_the_steps():
             expected = decay * expected + (1 - decay) * weights[index]
         assert_allclose(kept.model_.state_dict()[name], expected, atol=1e-6)
         assert not torch.equal(kept.model_.state_dict()[name], final)
+
+
+def test_bits_do_not_depend_on_the_number_of_threads_around_a_fit():
+    # Products large enough for torch and MKL to split them among threads.
+    X = draw_symbols(64, [8] * 32)
+    generator = MaskGITGenerator(SymbolTokenizer(K=8), max_iter=3, device="cpu", random_state=0)
+    expected = generator.fit(X).model_.state_dict()
+    torch.set_num_threads(2)
+    try:
+        found = generator.fit(X).model_.state_dict()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, found[name]), name

@@ -155,7 +155,8 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """Take one more pass over series, from the weights as they are.
 
         The first call starts the model as `fit` does. The scaling of the input stays that of
-        the first call, and statistics of the output count all calls alike; attributes that
+        the first call, and statistics of the output count all calls alike; nothing is held
+        out, whatever `validation_fraction` says; attributes that
         describe the codes, such as `perplexity_`, speak of the last one. The learning rate
         is constant, and the optimizer's own state starts anew.
 
@@ -222,7 +223,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             seeds = [(seed + 1_000_003 * self.n_iter_) % 2**31 for seed in seeds]
         weights, order, split, statistics = (make_generator(seed) for seed in seeds[:4])
         arrays = self._training_arrays(X, y, series, seeds[5], go_on)
-        training, held_out = self._split(arrays, split)
+        training, held_out = (Rows(arrays), None) if one_pass else self._split(arrays, split)
         subsample = training.sample(STATISTICS_SAMPLE, statistics)
         batch_size = min(int(self.batch_size), len(training))
         n_batches = count_batches(len(training), batch_size)
@@ -474,7 +475,6 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _placed_model(self, double: bool = False) -> tuple[Any, torch.device]:
         """The model on the device of inference, in float64 if asked for, and that device."""
         device = self._inference_device()
-        double = double and device.type != "mps"  # which has no float64
         if device.type == "cpu" and not double:
             return self.model_, device
         # A copy: moving the kept model would race with other threads.
@@ -615,13 +615,14 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 def spread_classes(labels: np.ndarray) -> np.ndarray:
     """Order of rows in which every beginning holds the classes in about their shares.
 
-    Rows of one class keep their order.
+    Rows of one class keep their order, but for the first, which come last of all: what is
+    taken from the beginning leaves one of every class where it can.
     """
-    by_class = np.argsort(labels, kind="stable")
-    _, starts, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
+    _, number, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    by_class = np.argsort(number, kind="stable")
     rank = np.empty(len(labels))
-    rank[by_class] = np.arange(len(labels)) - np.repeat(starts, counts)
-    share = (rank + 0.5) / counts[np.searchsorted(np.unique(labels), labels)]
+    rank[by_class] = np.arange(len(labels)) - np.repeat(counts.cumsum() - counts, counts)
+    share = np.where(rank == 0, 1.0, (rank - 0.5) / counts[number])
     return np.argsort(share, kind="stable")
 
 

@@ -66,12 +66,18 @@ def refuse_nested_names(estimator: BaseEstimator, params: Mapping[str, Any]) -> 
     Raises
     ------
     ValueError
-        If a key of `params` addresses a parameter of a part that is given by name.
+        If a key of `params` addresses a parameter of a part that is given by name, or of
+        nothing.
     """
     own = estimator.get_params(deep=False)
     for key in params:
         option, nested, inner = key.partition("__")
         value = params.get(option, own.get(option))
+        if nested and option in own and value is None:
+            raise ValueError(
+                f"{key} cannot be set while {option} is None, which stands for the default. Pass "
+                f"the object itself, for example set_params({option}=<{option}>({inner}=...))."
+            )
         if nested and isinstance(value, str):
             raise ValueError(
                 f"{key} cannot be set while {option} is the name {value!r}: a name has no "

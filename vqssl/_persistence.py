@@ -83,6 +83,8 @@ def write_file(path: str | os.PathLike[str], tree: Any, arrays: Mapping[str, np.
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
+        if os.path.exists(target):
+            os.chmod(temporary, os.stat(target).st_mode & 0o777)
         os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -80,7 +80,7 @@ def initialise(model: nn.Module, generator: torch.Generator) -> nn.Module:
     """Give every weight of a model its start value, drawn from one generator.
 
     A module with a method ``initialise(generator)`` sets itself, children included.
-    Convolutions, linear layers and embeddings get torch's default distributions. Any
+    Convolutions, linear layers, embeddings and layer norms get torch's default start. Any
     other module must offer ``reset_parameters``.
 
     Raises
@@ -111,6 +111,11 @@ def _initialise_own(module: nn.Module, generator: torch.Generator) -> None:
         module.weight.normal_(generator=generator)
         if module.padding_idx is not None:
             module.weight[module.padding_idx].zero_()
+    elif isinstance(module, nn.LayerNorm):
+        if module.weight is not None:
+            module.weight.fill_(1.0)
+        if module.bias is not None:
+            module.bias.zero_()
     elif any(True for _ in (*module.parameters(recurse=False), *module.buffers(recurse=False))):
         reset = getattr(module, "reset_parameters", None)
         if not callable(reset):
@@ -119,6 +124,8 @@ def _initialise_own(module: nn.Module, generator: torch.Generator) -> None:
                 "reset_parameters(); it has weights and neither."
             )
         # Foreign modules start from torch's global generator; put it back afterwards.
-        with _RESET_LOCK, torch.random.fork_rng(devices=[]):
+        # torch.manual_seed seeds those of CUDA, too.
+        cuda = range(torch.cuda.device_count())
+        with _RESET_LOCK, torch.random.fork_rng(devices=cuda):
             torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
             reset()

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from vqssl._batches import Batches, Rows
+from vqssl._validation import check_probability
 
 # Optimizers of torch that take fused=True on CPU as well as on CUDA.
 _FUSED = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
@@ -23,6 +25,34 @@ _FUSED = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
 _WARM_UP = 0.05
 
 _REMEDY = "Lower lr, or lower the limit of the gradient with net_params={'gradient_clip': ...}."
+
+
+class _SharedThreads:
+    """torch's number of threads, part of which (MKL's) all Python threads share.
+
+    The first of several trainings at a time finds the number to restore, the last restores it.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.n_users = 0
+        self.before = 1
+
+    def take(self, n_threads: int) -> None:
+        with self.lock:
+            if self.n_users == 0:
+                self.before = torch.get_num_threads()
+            self.n_users += 1
+            torch.set_num_threads(n_threads)
+
+    def give_back(self) -> None:
+        with self.lock:
+            self.n_users -= 1
+            if self.n_users == 0:
+                torch.set_num_threads(self.before)
+
+
+_SHARED_THREADS = _SharedThreads()
 
 
 @contextlib.contextmanager
@@ -37,7 +67,11 @@ def cpu_threads(n_threads: int) -> Iterator[None]:
     # undo the limit.
     torch.get_num_threads()
     with threadpool_limits(n_threads, user_api="openmp"):
-        yield
+        _SHARED_THREADS.take(n_threads)
+        try:
+            yield
+        finally:
+            _SHARED_THREADS.give_back()
 
 
 class StopTraining(Exception):
@@ -170,6 +204,8 @@ class TermNet(skorch.NeuralNet):
         self.decay_lr = decay_lr
         self.precision = precision
         self.gradient_clip = gradient_clip
+        if average_decay is not None:
+            check_probability(average_decay, "average_decay", below_one=True)
         self.average_decay = average_decay
         self.patience = patience
         self.validation_data = validation_data
@@ -211,7 +247,7 @@ class TermNet(skorch.NeuralNet):
         self._lowest: dict[str, float] = {}
         self.initialize()
         self._average = (
-            WeightAverage(self.module_, self.average_decay) if self.average_decay else None
+            None if self.average_decay is None else WeightAverage(self.module_, self.average_decay)
         )
         self._overriders = {
             name: [cb for _, cb in self.callbacks_ if _overrides(cb, name)]

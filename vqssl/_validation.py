@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import sys
 import warnings
 from typing import Any
 
@@ -69,6 +70,19 @@ def check_probability(value: Any, name: str, *, below_one: bool = False) -> floa
     if not 0 <= number <= 1 or (below_one and number == 1):
         raise ValueError(message)
     return number
+
+
+def warn_user(message: str) -> None:
+    """Issue a UserWarning that names the line of the caller's own code."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _is_library(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, UserWarning, stacklevel=level)
+
+
+def _is_library(module: str) -> bool:
+    return module.partition(".")[0] in ("contextlib", "joblib", "sklearn", "vqssl")
 
 
 def check_series(X: Any, estimator_name: str) -> np.ndarray:

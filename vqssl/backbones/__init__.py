@@ -2,7 +2,7 @@
 
 from vqssl.backbones._base import Backbone
 from vqssl.backbones._conv import ConvBackbone
-from vqssl.backbones._transformer import PriorBackbone, SequenceModule, TransformerBackbone
+from vqssl.backbones._transformer import Cache, PriorBackbone, SequenceModule, TransformerBackbone
 
 BACKBONES: dict[str, type[Backbone]] = {"conv": ConvBackbone}
 
@@ -12,6 +12,7 @@ __all__ = [
     "BACKBONES",
     "PRIOR_BACKBONES",
     "Backbone",
+    "Cache",
     "ConvBackbone",
     "PriorBackbone",
     "SequenceModule",

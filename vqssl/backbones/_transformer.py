@@ -1,6 +1,8 @@
 """Transformer (Vaswani et al. 2017) over token positions, for priors over codes."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +15,56 @@ from vqssl._validation import check_count, check_probability
 # Angles per position lie between 1 and nearly 1 / _ROTATION_BASE.
 _ROTATION_BASE = 10_000.0
 
-# Keys and values of every block so far, (B, heads, N, W / heads) each.
-Cache = list[tuple[Tensor, Tensor]]
+
+class Cache:
+    """Keys and values of the positions that a causal module has seen, with room for all.
+
+    Parameters
+    ----------
+    n_positions : int
+        Positions that there will be.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from vqssl.backbones import Cache, TransformerBackbone
+    >>> network = TransformerBackbone(width=32).build(causal=True).eval()
+    >>> h, cache = torch.randn(2, 5, 32), Cache(5)
+    >>> parts = [network(h[:, :3], cache=cache), network(h[:, 3:], cache=cache)]
+    >>> torch.allclose(torch.cat(parts, 1), network(h), atol=1e-5)
+    True
+    """
+
+    def __init__(self, n_positions: int) -> None:
+        self.n_positions = n_positions
+        self.n_seen = 0
+        self.blocks: list[tuple[Tensor, Tensor]] = []
+
+    def extend(self, block: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Take in keys and values of new positions, and return those of all so far.
+
+        `n_seen` counts on when every block has taken in its own.
+
+        Parameters
+        ----------
+        block : int
+            Number of the block.
+        key, value : Tensor of shape (B, heads, N, W / heads)
+            Those of the new positions.
+
+        Returns
+        -------
+        keys, values : Tensor of shape (B, heads, n_seen + N, W / heads)
+            Those of all positions.
+        """
+        if block == len(self.blocks):
+            shape = (*key.shape[:2], self.n_positions, key.shape[3])
+            self.blocks.append((key.new_empty(shape), value.new_empty(shape)))
+        n_all = self.n_seen + key.shape[2]
+        keys, values = self.blocks[block]
+        keys[:, :, self.n_seen : n_all] = key
+        values[:, :, self.n_seen : n_all] = value
+        return keys[:, :, :n_all], values[:, :, :n_all]
 
 
 def dropout(h: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
@@ -28,29 +78,48 @@ def dropout(h: Tensor, rate: float, generator: torch.Generator | None) -> Tensor
     return h * kept / (1 - rate)
 
 
-def rotate(x: Tensor, first: int = 0) -> Tensor:
-    """Rotary position embedding (Su et al. 2021, equation 34).
+def rotation(n: int, dim: int, first: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of the angles of rotary position embedding (Su et al. 2021, eq. 15).
 
-    Pairs of features turn by an angle that grows with the position, so that products of
-    queries and keys depend on how far apart they are.
+    Parameters
+    ----------
+    n : int
+        Number of positions.
+    dim : int
+        Features of a head, even.
+    first : int
+        Position of the first.
+    like : Tensor
+        Gives dtype and device.
+
+    Returns
+    -------
+    cosine, sine : Tensor of shape (n, dim / 2)
+    """
+    # Not in the default dtype, whose change would change the angles.
+    pairs = torch.arange(dim // 2, dtype=torch.float32, device=like.device)
+    places = torch.arange(first, first + n, dtype=torch.float32, device=like.device)
+    angles = places.unsqueeze(1) * _ROTATION_BASE ** (-pairs / (dim // 2))
+    return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
+
+
+def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Turn pairs of features by angles that grow with the position (Su et al. 2021, eq. 34).
+
+    Products of queries and keys then depend on how far apart they are. Feature i is paired
+    with feature i + d / 2.
 
     Parameters
     ----------
     x : Tensor of shape (B, heads, N, d)
-        Queries or keys; d is even.
-    first : int, default=0
-        Position of the first.
+        Queries or keys.
+    cosine, sine : Tensor of shape (N, d / 2)
+        See `rotation`.
 
     Returns
     -------
     rotated : Tensor of shape (B, heads, N, d)
     """
-    half = x.shape[-1] // 2
-    # Not in the default dtype, whose change would change the angles.
-    pairs = torch.arange(half, dtype=torch.float32, device=x.device)
-    places = torch.arange(x.shape[-2], dtype=torch.float32, device=x.device) + first
-    angles = places.unsqueeze(1) * _ROTATION_BASE ** (-pairs / half)  # (N, d / 2)
-    cosine, sine = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     left, right = x.chunk(2, -1)  # (B, heads, N, d / 2) each
     return torch.cat([left * cosine - right * sine, left * sine + right * cosine], -1)
 
@@ -67,9 +136,9 @@ class SequenceModule(nn.Module, ABC):
     ) -> Tensor:
         """Map positions (B, N, W) to (B, N, W).
 
-        With `generator`, a module in training mode may drop entries. With `cache`, an
-        initially empty list, `h` continues the positions that the cache has seen, and the
-        cache is extended by them; only for causal modules.
+        With `generator`, a module in training mode may drop entries. With `cache`, `h`
+        continues the positions that the cache has seen, which takes them in; only for causal
+        modules.
         """
 
 
@@ -118,29 +187,31 @@ class Block(nn.Module):
     def forward(
         self,
         h: Tensor,
+        turns: tuple[Tensor, Tensor],
         generator: torch.Generator | None,
-        past: tuple[Tensor, Tensor] | None = None,
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        extend: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+    ) -> Tensor:
         heads = self.query_key_value(self.norm_attention(h))
         heads = heads.unflatten(2, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
         query, key, value = heads.unbind(0)  # (B, heads, N, W / heads) each
-        first = 0 if past is None else past[0].shape[2]
-        query, key = rotate(query, first), rotate(key, first)
-        if past is not None:
-            key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
+        query, key = rotate(query, *turns), rotate(key, *turns)
+        if extend is not None:
+            key, value = extend(key, value)
+        n_new, n_all = query.shape[2], key.shape[2]
         mask = None
-        if self.causal and past is not None:
+        if self.causal and 1 < n_new < n_all:
             # is_causal would align the first query with the first key, not the last with the last.
-            n_new, n_all = query.shape[2], key.shape[2]
             mask = torch.ones(n_new, n_all, dtype=torch.bool, device=h.device)
-            mask = mask.tril(n_all - n_new)  # (N, past + N)
+            mask = mask.tril(n_all - n_new)
+        # A single new position sees all.
+        causal = self.causal and 1 < n_new == n_all
         mixed = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, is_causal=self.causal and mask is None
+            query, key, value, attn_mask=mask, is_causal=causal
         )  # (B, heads, N, W / heads)
         mixed = self.merge(mixed.transpose(1, 2).flatten(2))  # (B, N, W)
         h = h + dropout(mixed, self.rate, generator)
         wide = F.gelu(self.expand(self.norm_mlp(h)))  # (B, N, 4 W)
-        return h + dropout(self.contract(wide), self.rate, generator), (key, value)
+        return h + dropout(self.contract(wide), self.rate, generator)
 
 
 class Transformer(SequenceModule):
@@ -149,6 +220,7 @@ class Transformer(SequenceModule):
     def __init__(self, width: int, n_blocks: int, n_heads: int, rate: float, causal: bool) -> None:
         super().__init__()
         self.width = width
+        self.n_heads = n_heads
         self.rate = rate
         self.blocks = nn.ModuleList(Block(width, n_heads, rate, causal) for _ in range(n_blocks))
         self.norm = nn.LayerNorm(width)
@@ -157,12 +229,14 @@ class Transformer(SequenceModule):
         self, h: Tensor, generator: torch.Generator | None = None, cache: Cache | None = None
     ) -> Tensor:
         generator = generator if self.training else None
+        n_seen = 0 if cache is None else cache.n_seen
+        turns = rotation(h.shape[1], self.width // self.n_heads, n_seen, h)
         h = dropout(h, self.rate, generator)
         for i, block in enumerate(self.blocks):
-            past = cache[i] if cache is not None and i < len(cache) else None
-            h, state = block(h, generator, past)
-            if cache is not None:
-                cache[i : i + 1] = [state]
+            extend = None if cache is None else partial(cache.extend, i)
+            h = block(h, turns, generator, extend)
+        if cache is not None:
+            cache.n_seen += h.shape[1]
         return self.norm(h)
 
 

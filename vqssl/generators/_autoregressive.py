@@ -8,25 +8,23 @@ from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator
 from vqssl._validation import check_probability
-from vqssl.backbones import PriorBackbone, SequenceModule
-from vqssl.backbones._transformer import Cache
-from vqssl.generators._base import BaseGenerator, drop_labels, extrapolate
-from vqssl.generators._codes import CodeSpace, Table, group_terms
-from vqssl.generators._decoding import draw_codes
+from vqssl.backbones import Cache, PriorBackbone, SequenceModule
+from vqssl.generators._base import (
+    BaseGenerator,
+    drop_labels,
+    extrapolate,
+    is_guided,
+    with_no_class,
+)
+from vqssl.generators._codes import CodeSpace, Prior, group_terms, log_probabilities
+from vqssl.generators._decoding import Draws, draw_codes, soften
 
 
-class CausalPrior(nn.Module):
-    """Causal network: logits of every token, given the class and the tokens before.
+class CausalPrior(Prior):
+    """Causal network: a token is predicted from the class and the tokens before.
 
     Tokens come group by group, coarse to fine, whatever their places.
     """
-
-    def __init__(self, space: CodeSpace, trunk: SequenceModule, n_classes: int) -> None:
-        super().__init__()
-        self.space = space
-        self.trunk = trunk
-        self.classes = Table(n_classes + 1, trunk.width)  # the last is "no class"
-        self.no_class = n_classes
 
     def hidden(
         self, codes: Tensor, labels: Tensor, generator: torch.Generator | None = None
@@ -40,12 +38,6 @@ class CausalPrior(nn.Module):
         h = torch.cat([torch.zeros_like(label), before], 1) + label + self.space.places(order)
         return self.trunk(h, generator)[:, rank]
 
-    def forward(
-        self, codes: Tensor, labels: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Logits (B, N, K) of codes (B, N) and classes (B,)."""
-        return self.space.logits(self.hidden(codes, labels, generator))
-
     def step(self, vectors: Tensor, i: int, cache: Cache) -> Tensor:
         """Logits (B, K of its group) of the i-th token.
 
@@ -55,8 +47,8 @@ class CausalPrior(nn.Module):
             Vector of the class plus, after the first token, that of the last code.
         i : int
             Place in the order of generation.
-        cache : list
-            What the network keeps of earlier steps; empty at the first.
+        cache : Cache
+            What the network keeps of earlier steps.
         """
         position = self.space.in_order[i]
         h = vectors + self.space.places.weight[position]
@@ -75,14 +67,10 @@ class CausalModelling(nn.Module):
     def forward(
         self, codes: Tensor, labels: Tensor, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        labels = drop_labels(labels, self.class_dropout, self.model.no_class, generator)
+        if self.training:
+            labels = drop_labels(labels, self.class_dropout, self.model.no_class, generator)
         log_p = log_probabilities(self.model(codes, labels, generator), codes)  # (B, N)
         return group_terms("nll", -log_p / codes.shape[1], self.model.space)
-
-
-def log_probabilities(logits: Tensor, codes: Tensor) -> Tensor:
-    """Log-probabilities of codes, (B, N, K) and (B, N) -> (B, N), in nats."""
-    return logits.log_softmax(-1).gather(2, codes.unsqueeze(2)).squeeze(2)
 
 
 def nucleus(logits: Tensor, top_p: float) -> Tensor:
@@ -109,8 +97,9 @@ def nucleus(logits: Tensor, top_p: float) -> Tensor:
     if top_p >= 1:
         return logits
     ordered, place = logits.softmax(-1).sort(dim=-1, descending=True, stable=True)
-    # A code is outside when those before it are enough.
+    # A code is outside when those before it are enough; the first has none before it.
     outside = ordered.cumsum(-1) - ordered >= top_p
+    outside[..., 0] = False
     return logits.masked_fill(torch.zeros_like(outside).scatter(-1, place, outside), -torch.inf)
 
 
@@ -131,7 +120,7 @@ class AutoregressiveGenerator(BaseGenerator):
         Network over the tokens: a key of `vqssl.backbones.PRIOR_BACKBONES` or a part.
     class_dropout : float, default=0.1
         Share of the training series whose class is hidden, in [0, 1): from them the prior
-        learns to draw without a class, which guidance needs, too.
+        learns to draw without a class, which guidance needs, too. With 0 it cannot.
     temperature : float, default=1.0
         Divides the logits in `sample`: below 1 likely codes become likelier.
     top_p : float, default=1.0
@@ -177,7 +166,7 @@ class AutoregressiveGenerator(BaseGenerator):
     classes_ : ndarray of shape (n_classes,) or None
         Known classes, sorted; None after a fit without `y`.
     class_prior_ : ndarray of shape (n_classes,) or None
-        Their shares of the training set.
+        Their shares of the training set, in the first call of `partial_fit`.
     code_sizes_ : ndarray of shape (n_tokens,), int64
         Size of the vocabulary at each token position, from the tokenizer.
     token_groups_ : list of slice
@@ -187,7 +176,8 @@ class AutoregressiveGenerator(BaseGenerator):
     history_ : dict of str to list
         ``step``, ``loss``, ``nll`` (one per group of tokens where there are
         several), ``lr`` and, with held-out series, ``valid_loss``, one
-        entry per period. Losses are in nats per token.
+        entry per period. Losses are in nats per token; those of several groups add up to
+        that.
     n_iter_ : int
         Number of steps taken.
     input_shape_ : tuple of int
@@ -207,6 +197,10 @@ class AutoregressiveGenerator(BaseGenerator):
     where there are several. The loss is the negative log-likelihood of a code, mean over
     tokens and series. `score_samples` is its sum over the tokens, exact, in nats. Sampling
     keeps keys and values of earlier tokens, so that its cost per token grows linearly.
+
+    What is kept is a moving average of the weights over the steps (``valid_loss`` is its own,
+    ``loss`` that of the weights in training); ``net_params={"average_decay": None}`` keeps the
+    last weights.
 
     Departures from the paper: a transformer in place of its convolutional network.
 
@@ -228,6 +222,7 @@ class AutoregressiveGenerator(BaseGenerator):
     (2,)
     """
 
+    _causal: ClassVar[bool] = True
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseGenerator._own_types,
         "top_p": [numbers.Real],
@@ -271,8 +266,8 @@ class AutoregressiveGenerator(BaseGenerator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _build_prior(self, space: CodeSpace, backbone: PriorBackbone, n_classes: int) -> nn.Module:
-        return CausalPrior(space, backbone.build(causal=True), n_classes)
+    def _build_prior(self, space: CodeSpace, trunk: SequenceModule, n_classes: int) -> Prior:
+        return CausalPrior(space, trunk, n_classes)
 
     def _task(self, model: nn.Module, batch_size: int) -> nn.Module:
         assert isinstance(model, CausalPrior)
@@ -284,26 +279,20 @@ class AutoregressiveGenerator(BaseGenerator):
         if self.top_p == 0:
             raise ValueError("top_p must be a number in (0, 1]; got 0.")
 
-    def _draws(self, n_rows: int, generator: torch.Generator) -> list[Tensor]:
-        shape = (n_rows, self.n_tokens_)
-        return [torch.rand(shape, generator=generator, dtype=torch.float32)]
-
-    def _draw(self, model: Any, labels: Tensor, draws: list[Tensor]) -> Tensor:
-        u = draws[0]  # (B, N)
+    def _draw(self, model: Any, labels: Tensor, draws: Draws) -> Tensor:
+        u = draws.codes(0)  # (B, N)
         scale = float(self.guidance_scale)
-        guided = scale > 0 and model.no_class > 0
-        if guided:
-            labels = torch.cat([labels, torch.full_like(labels, model.no_class)])
+        guided = is_guided(labels, model.no_class, scale)
+        label = model.classes(with_no_class(labels, model.no_class) if guided else labels)
         codes = torch.zeros_like(u, dtype=torch.int64)
-        cache: Cache = []
-        label = model.classes(labels)  # (B, W), or (2 B, W) with guidance
-        vectors = label
+        cache = Cache(self.n_tokens_)
+        vectors = label  # (B, W), or (2 B, W) with guidance
         for i, position in enumerate(model.space.in_order):
             logits = model.step(vectors, i, cache)
             if guided:
                 logits = extrapolate(logits, scale)
-            logits = nucleus(logits / float(self.temperature), float(self.top_p))
-            codes[:, position] = draw_codes(logits, u[:, i])
+            logits = nucleus(soften(logits, float(self.temperature)), float(self.top_p))
+            codes[:, position] = draw_codes(logits, u[:, position])
             drawn = model.space.embed_at(codes[:, position], position)  # (B, W)
             vectors = label + (drawn.repeat(2, 1) if guided else drawn)
         return codes

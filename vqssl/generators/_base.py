@@ -1,7 +1,6 @@
 """BaseGenerator: a prior over the codes of a tokenizer, from which series are drawn."""
 
 import numbers
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
@@ -19,14 +18,12 @@ from torch import Tensor, nn
 from vqssl._base import TorchEstimator
 from vqssl._callbacks import with_callbacks
 from vqssl._parts import resolve
-from vqssl._seed import make_generator, spawn_seeds, uniform
-from vqssl._validation import check_count, check_probability, check_weight
-from vqssl.backbones import PRIOR_BACKBONES, PriorBackbone
-from vqssl.generators._codes import CodeSpace, positions_of
+from vqssl._seed import spawn_seeds, uniform
+from vqssl._validation import check_count, check_probability, check_weight, warn_user
+from vqssl.backbones import PRIOR_BACKBONES, PriorBackbone, SequenceModule
+from vqssl.generators._codes import CodeSpace, Prior, positions_of
+from vqssl.generators._decoding import Draws
 from vqssl.tokenizers import SSLVQTokenizer
-
-# Samples that share a generator: numbers are drawn for a whole block, used or not.
-_BLOCK = 256
 
 # Methods of a tokenizer that a generator needs.
 _DOOR = ("fit", "encode", "decode")
@@ -63,14 +60,20 @@ def guide(
     ----------
     J. Ho, T. Salimans, "Classifier-Free Diffusion Guidance", 2022, equation 6.
     """
-    if scale == 0 or bool((labels == no_class).all()):
+    if not is_guided(labels, no_class, scale):
         return lambda codes: predict(codes, labels)
-    both = torch.cat([labels, torch.full_like(labels, no_class)])
+    both = with_no_class(labels, no_class)
+    return lambda codes: extrapolate(predict(torch.cat([codes, codes]), both), scale)
 
-    def guided(codes: Tensor) -> Tensor:
-        return extrapolate(predict(torch.cat([codes, codes]), both), scale)
 
-    return guided
+def is_guided(labels: Tensor, no_class: int, scale: float) -> bool:
+    """Whether guidance changes anything: not where no class is given."""
+    return scale > 0 and not bool((labels == no_class).all())
+
+
+def with_no_class(labels: Tensor, no_class: int) -> Tensor:
+    """Classes (B,), then "no class" as often, (2 B,)."""
+    return torch.cat([labels, torch.full_like(labels, no_class)])
 
 
 def extrapolate(logits: Tensor, scale: float) -> Tensor:
@@ -97,6 +100,7 @@ class BaseGenerator(
         "code_sizes_",
         "token_groups_",
     )
+    _causal: ClassVar[bool]
     _net_defaults: ClassVar[dict[str, Any]] = {"average_decay": 0.99}
     _own_types: ClassVar[dict[str, Any]] = {
         "tokenizer": "no_validation",  # checked by what it offers
@@ -113,15 +117,11 @@ class BaseGenerator(
     # Hooks of subclasses ------------------------------------------------------------------
 
     @abstractmethod
-    def _build_prior(self, space: CodeSpace, backbone: PriorBackbone, n_classes: int) -> nn.Module:
-        """Return the prior: a module with ``space``, ``trunk``, ``classes`` and ``hidden``."""
+    def _build_prior(self, space: CodeSpace, trunk: SequenceModule, n_classes: int) -> Prior:
+        """Return the prior around a network over tokens."""
 
     @abstractmethod
-    def _draws(self, n_rows: int, generator: torch.Generator) -> list[Tensor]:
-        """Draw the uniform numbers of so many samples, first axis by sample."""
-
-    @abstractmethod
-    def _draw(self, model: Any, labels: Tensor, draws: list[Tensor]) -> Tensor:
+    def _draw(self, model: Any, labels: Tensor, draws: Draws) -> Tensor:
         """Return codes (B, N) drawn for classes (B,)."""
 
     @abstractmethod
@@ -189,7 +189,9 @@ class BaseGenerator(
             if missing or isinstance(self.tokenizer, type):
                 raise TypeError(
                     "tokenizer must be None or an estimator with fit, encode and decode, such as "
-                    f"VQTokenizer(); got {self.tokenizer!r}."
+                    f"VQTokenizer(); got {self.tokenizer!r}, which lacks {', '.join(missing)}."
+                    if missing
+                    else f"tokenizer must be an instance, not a class; got {self.tokenizer!r}."
                 )
         resolve(self.backbone, "backbone", PriorBackbone, PRIOR_BACKBONES).check()
         check_probability(self.class_dropout, "class_dropout", below_one=True)
@@ -206,12 +208,25 @@ class BaseGenerator(
         labels = self._fit_labels(y, len(series), go_on)
         if not go_on:
             self.tokenizer_ = self._fit_tokenizer(X, seed)
-            self.code_sizes_ = np.asarray(self.tokenizer_.code_sizes_, dtype=np.int64)
-            self.token_groups_ = list(self.tokenizer_.token_groups_)
-            self.n_tokens_ = len(self.code_sizes_)
-            positions_of(self.token_groups_, self.n_tokens_)
+            self._take_sizes()
             self._score_seed = seed
-        return self._encode(X), labels
+        codes = self._encode(X, len(series))
+        if not go_on:
+            self._decode(codes[:1])  # an error should not come after training
+        return codes, labels
+
+    def _take_sizes(self) -> None:
+        sizes = np.asarray(getattr(self.tokenizer_, "code_sizes_", None))
+        if sizes.dtype.kind not in "iu" or sizes.ndim != 1 or not (sizes > 0).all():
+            raise ValueError(
+                "tokenizer must have code_sizes_ once fitted, a count of codes for each token; "
+                f"got {sizes.tolist()!r}."
+            )
+        self.code_sizes_ = sizes.astype(np.int64)
+        self.n_tokens_ = len(sizes)
+        every = [slice(0, self.n_tokens_)]
+        self.token_groups_ = list(getattr(self.tokenizer_, "token_groups_", every))
+        positions_of(self.token_groups_, self.n_tokens_)
 
     def _fit_labels(self, y: Any, n_samples: int, go_on: bool) -> np.ndarray:
         """Return class numbers (n,), zeros without classes."""
@@ -223,17 +238,21 @@ class BaseGenerator(
                 )
             return self._label_numbers(y, n_samples)
         if y is None:
-            self.classes_, self.class_prior_ = None, None
+            self.classes_, self.class_prior_, self._knows_no_class = None, None, True
             return np.zeros(n_samples, dtype=np.int64)
-        if type_of_target(y, input_name="y") == "continuous":
-            warnings.warn(
-                "y holds continuous values; every one that occurs is taken for a class. Bin "
-                "them, or leave y out.",
-                UserWarning,
-                stacklevel=5,
-            )
         self.classes_, labels = _as_labels(y, n_samples)
         self.class_prior_ = np.bincount(labels) / n_samples
+        if type_of_target(self.classes_) == "continuous":
+            warn_user(
+                "y holds continuous values; every one that occurs is taken for a class. Bin "
+                "them, or leave y out."
+            )
+        if self.class_dropout == 0 and self.guidance_scale > 0:
+            raise ValueError(
+                "guidance_scale must be 0 where class_dropout is 0: guidance needs what the prior "
+                f"learns from series without their class; got {self.guidance_scale!r}."
+            )
+        self._knows_no_class = self.class_dropout > 0
         return labels
 
     def _fit_tokenizer(self, X: Any, seed: int) -> Any:
@@ -244,11 +263,9 @@ class BaseGenerator(
             check_is_fitted(tokenizer)
             return tokenizer
         if self.tokenizer is not None and _is_fitted(self.tokenizer):
-            warnings.warn(
+            warn_user(
                 "tokenizer is fitted already, but a generator fits a clone of it anew. Pass "
-                "FrozenEstimator(tokenizer), from sklearn.frozen, to use it as it is.",
-                UserWarning,
-                stacklevel=5,
+                "FrozenEstimator(tokenizer), from sklearn.frozen, to use it as it is."
             )
         unseeded = [
             name
@@ -257,14 +274,15 @@ class BaseGenerator(
         ]
         seeds = spawn_seeds(seed, len(unseeded))
         tokenizer.set_params(**dict(zip(unseeded, seeds, strict=True)))
-        return tokenizer.fit(X)
+        tokenizer.fit(X)
+        return tokenizer
 
-    def _encode(self, X: Any) -> np.ndarray:
+    def _encode(self, X: Any, n_samples: int) -> np.ndarray:
         """Return the codes of series, checked, as whoever wrote the tokenizer may be wrong."""
         codes = np.asarray(self.tokenizer_.encode(X))
-        if codes.dtype.kind not in "iu" or codes.ndim != 2 or codes.shape[1] != self.n_tokens_:
+        if codes.dtype.kind not in "iu" or codes.shape != (n_samples, self.n_tokens_):
             raise ValueError(
-                f"tokenizer.encode must return integers of shape (n_samples, {self.n_tokens_}); "
+                f"tokenizer.encode must return integers of shape {(n_samples, self.n_tokens_)}; "
                 f"got {codes.dtype} of shape {codes.shape}."
             )
         wrong = np.argwhere((codes < 0) | (codes >= self.code_sizes_))
@@ -276,15 +294,24 @@ class BaseGenerator(
             )
         return codes.astype(np.int64, copy=False)
 
+    def _decode(self, codes: np.ndarray) -> np.ndarray:
+        """Return the series of codes, with the shape that `fit` saw."""
+        series = np.asarray(self.tokenizer_.decode(codes), dtype=np.float32)
+        if series.size != len(codes) * self.n_features_in_:
+            raise ValueError(
+                f"tokenizer.decode must return series of shape {self.input_shape_}; got an array "
+                f"of shape {series.shape} for {len(codes)} of them."
+            )
+        return self._as_given(series)
+
     def _strata(self, arrays: tuple[np.ndarray, ...]) -> np.ndarray | None:
         return None if self.classes_ is None else arrays[1]
 
     def _build(self) -> nn.Module:
         backbone = resolve(self.backbone, "backbone", PriorBackbone, PRIOR_BACKBONES)
-        # The width is the backbone's own matter, so it is asked for it.
-        width = backbone.build(causal=False).width
-        space = CodeSpace(self.code_sizes_.tolist(), self.token_groups_, width)
-        return self._build_prior(space, backbone, self._no_class)
+        trunk = backbone.build(causal=self._causal)
+        space = CodeSpace(self.code_sizes_.tolist(), self.token_groups_, trunk.width)
+        return self._build_prior(space, trunk, self._no_class)
 
     # Sampling -----------------------------------------------------------------------------
 
@@ -313,7 +340,7 @@ class BaseGenerator(
             If `n_samples`, `y` or a parameter that is read here is not acceptable.
         """
         codes = self.sample_codes(n_samples, y, random_state=random_state)
-        return self._as_given(np.asarray(self.tokenizer_.decode(codes), dtype=np.float32))
+        return self._decode(codes)
 
     def sample_codes(
         self, n_samples: int = 1, y: Any = None, *, random_state: Any = None
@@ -346,17 +373,15 @@ class BaseGenerator(
         seed = spawn_seeds(random_state, 1)[0]
         model, device = self._placed_model()
         size = self._rows_at_once(device)
-        parts = []
+        codes = np.empty((n_samples, self.n_tokens_), dtype=np.int64)
         with torch.inference_mode():
-            for block, first in enumerate(range(0, n_samples, _BLOCK)):
-                draws = self._draws(_BLOCK, make_generator(_block_seed(seed, block)))
-                last = min(first + _BLOCK, n_samples)
+            for first in range(0, n_samples, Draws.block_size):
+                last = min(first + Draws.block_size, n_samples)
                 for start in range(first, last, size):
-                    rows = slice(start - first, min(start + size, last) - first)
-                    part = [drawn[rows].to(device) for drawn in draws]
-                    chosen = labels[first:last][rows].to(device)
-                    parts.append(self._draw(model, chosen, part).cpu().numpy())
-        return np.concatenate(parts)
+                    rows = slice(start, min(start + size, last))
+                    draws = Draws(seed, rows, self.n_tokens_, device)
+                    codes[rows] = self._draw(model, labels[rows].to(device), draws).cpu().numpy()
+        return codes
 
     def _one_or_each(self, y: Any, n_samples: int) -> Any:
         """Repeat a single label `n_samples` times; leave anything else."""
@@ -385,7 +410,8 @@ class BaseGenerator(
         -------
         log_likelihood : ndarray of shape (n_samples,), float32
             In nats per series, over the codes; divide by ``n_tokens_`` for nats per token.
-            Exact for an autoregressive prior, a lower bound for a masked one.
+            Exact for an autoregressive prior; for a masked one the mean over masks is a lower
+            bound.
         """
         codes = self._codes(X)
         rows = np.column_stack([codes, self._label_numbers(y, len(codes))])
@@ -411,6 +437,12 @@ class BaseGenerator(
         score : float
             Mean of `score_samples`, in nats per series. Comparable between generators of
             one tokenizer only.
+
+        Notes
+        -----
+        In cross-validation with classes, pass ``cv=StratifiedKFold(...)``: scikit-learn
+        does so by itself for classifiers only, and a class that training did not have is
+        an error here.
         """
         return float(self.score_samples(X, y).mean(dtype=np.float64))
 
@@ -429,20 +461,21 @@ class BaseGenerator(
             Mean and maximum over the tokens of what the prior's last block gives for all
             codes, without a class.
         """
+        codes = self._codes(X)
+        self._check_knows_no_class("transform must work without classes")
 
         def features(model: Any, codes: Tensor) -> Tensor:
             h = model.hidden(codes, codes.new_full((len(codes),), model.no_class))  # (B, N, W)
             return torch.cat([h.mean(1), h.amax(1)], 1).float()
 
         # Means near zero are differences: in float32 they would vary with the batch size.
-        return self._inference(features, self._codes(X), double=True)
+        return self._inference(features, codes, double=True)
 
     # Sizes, checks ------------------------------------------------------------------------
 
     def _codes(self, X: Any) -> np.ndarray:
         self._check_is_fitted()
-        self._check_X(X, reset=False)
-        return self._encode(X)
+        return self._encode(X, len(self._check_X(X, reset=False)))
 
     @property
     def _no_class(self) -> int:
@@ -456,20 +489,31 @@ class BaseGenerator(
     def _label_numbers(self, y: Any, n_samples: int) -> np.ndarray:
         """Numbers of known classes (n,), that of no class for None."""
         if y is None:
+            self._check_knows_no_class("y must be given")
             return np.full(n_samples, self._no_class, dtype=np.int64)
         if self.classes_ is None:
             raise ValueError(
                 f"y must be None: {type(self).__name__} was fitted without classes; got {y!r}."
             )
         numbers_of = {label: number for number, label in enumerate(self.classes_.tolist())}
+        if self.classes_.dtype.kind == "M":
+            y = np.asarray(y).astype(self.classes_.dtype)  # any unit of time
         labels, inverse = _as_labels(y, n_samples)
         unknown = [label for label in labels.tolist() if label not in numbers_of]
         if unknown:
             raise ValueError(
-                f"y must hold classes of the fit, {_listed(numbers_of)}; got {_listed(unknown)}."
+                f"y must hold classes of the fit, {_listed(numbers_of)}; got {_listed(unknown)}. "
+                "In cross-validation pass cv=StratifiedKFold(...)."
             )
         numbers = np.array([numbers_of[label] for label in labels.tolist()], dtype=np.int64)
         return numbers[inverse]
+
+    def _check_knows_no_class(self, otherwise: str) -> None:
+        if not self._knows_no_class:
+            raise ValueError(
+                f"{otherwise}: with class_dropout=0 the prior has not learned to go without a "
+                "class. Fit with class_dropout=0.1."
+            )
 
     def _row_cost(self) -> int:
         space = self.model_.space
@@ -518,8 +562,3 @@ def _listed(labels: Any, limit: int = 10) -> str:
     labels = list(labels)
     more = ", ..." if len(labels) > limit else ""
     return ", ".join(map(repr, labels[:limit])) + more
-
-
-def _block_seed(seed: int, block: int) -> int:
-    """Seed of a block of samples."""
-    return int(np.random.SeedSequence([seed, block]).generate_state(1)[0])

@@ -1,5 +1,6 @@
 """The discrete side of a prior: codes to vectors, and features to logits of codes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import chain
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vqssl._seed import initialise
+from vqssl.backbones import SequenceModule
 from vqssl.generators._decoding import MASK
 
 # Deviation of a vector's entries at the start: small beside what the blocks add.
@@ -19,9 +21,16 @@ def positions_of(groups: Sequence[slice], n_tokens: int) -> list[list[int]]:
 
     Raises
     ------
+    TypeError
+        If the groups are no slices.
     ValueError
-        If the groups do not hold every token exactly once.
+        If they do not hold every token exactly once, or one runs backwards.
     """
+    for group in groups:
+        if not isinstance(group, slice):
+            raise TypeError(f"token_groups_ must hold slices; got {group!r}.")
+        if group.step is not None and group.step < 1:
+            raise ValueError(f"token_groups_ must hold slices that run forwards; got {group}.")
     positions = [list(range(n_tokens))[group] for group in groups]
     if sorted(chain(*positions)) != list(range(n_tokens)) or not all(positions):
         raise ValueError(
@@ -123,6 +132,34 @@ class CodeSpace(nn.Module):
         group = self.group_of[position]
         logits = self.heads[group](h).float()
         return logits.masked_fill(self.forbidden[position, : self.sizes[group]], -torch.inf)
+
+
+class Prior(nn.Module, ABC):
+    """Network over codes and a class: logits of every token."""
+
+    def __init__(self, space: CodeSpace, trunk: SequenceModule, n_classes: int) -> None:
+        super().__init__()
+        self.space = space
+        self.trunk = trunk
+        self.classes = Table(n_classes + 1, trunk.width)  # the last is "no class"
+        self.no_class = n_classes
+
+    @abstractmethod
+    def hidden(
+        self, codes: Tensor, labels: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Features that predict the tokens, (B, N) and (B,) -> (B, N, W)."""
+
+    def forward(
+        self, codes: Tensor, labels: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Logits (B, N, K) of codes (B, N), `MASK` where unknown, and classes (B,)."""
+        return self.space.logits(self.hidden(codes, labels, generator))
+
+
+def log_probabilities(logits: Tensor, codes: Tensor) -> Tensor:
+    """Log-probabilities of codes, (B, N, K) and (B, N) -> (B, N), in nats."""
+    return logits.log_softmax(-1).gather(2, codes.unsqueeze(2)).squeeze(2)
 
 
 def group_terms(name: str, losses: Tensor, space: CodeSpace) -> dict[str, Tensor]:

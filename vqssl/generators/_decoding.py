@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from vqssl._seed import make_generator
 
 # What stands for a code that is not known yet.
 MASK = -1
@@ -22,12 +24,51 @@ SCHEDULES: dict[str, Callable[[Tensor], Tensor]] = {
 ORDERS = ("confidence", "halton", "random")
 
 
-class Draws(NamedTuple):
-    """Uniform numbers in [0, 1) of a batch; sample i has its own, whatever the batch."""
+class Draws:
+    """Uniform numbers in [0, 1) of some samples: each has its own, whatever the others.
 
-    codes: Tensor  # (B, T, N) which code
-    order: Tensor  # (B, T, N) which token
-    roll: Tensor  # (B,) where the Halton order begins
+    Numbers are drawn for a whole block of samples, used or not, when they are asked for.
+
+    Parameters
+    ----------
+    seed : int
+        Of all samples.
+    rows : slice
+        Which samples, all in one block.
+    n_tokens : int
+        N.
+    device : torch.device
+    """
+
+    block_size = 256
+
+    def __init__(self, seed: int, rows: slice, n_tokens: int, device: torch.device) -> None:
+        self.seed = seed
+        self.block = rows.start // self.block_size
+        first = self.block * self.block_size
+        self.rows = slice(rows.start - first, rows.stop - first)
+        self.n_tokens = n_tokens
+        self.device = device
+
+    def uniform(self, purpose: int, step: int = 0) -> Tensor:
+        """One number for each sample and token, (B, N) float32, for a purpose at a step."""
+        source = np.random.SeedSequence([self.seed, self.block, purpose, step])
+        generator = make_generator(int(source.generate_state(1)[0]))
+        shape = (self.block_size, self.n_tokens)
+        drawn = torch.rand(shape, generator=generator, dtype=torch.float32)
+        return drawn[self.rows].to(self.device)
+
+    def codes(self, step: int) -> Tensor:
+        """Which code."""
+        return self.uniform(0, step)
+
+    def order(self, step: int) -> Tensor:
+        """Which token comes first."""
+        return self.uniform(1, step)
+
+    def start(self) -> Tensor:
+        """Where the Halton order begins, (B,)."""
+        return self.uniform(2)[:, 0]
 
 
 def count_masked(ratio: Tensor, n: Tensor | int, schedule: str) -> Tensor:
@@ -92,6 +133,11 @@ def draw_codes(logits: Tensor, u: Tensor) -> Tensor:
     return (cumulative <= level).sum(-1)
 
 
+def soften(logits: Tensor, temperature: float) -> Tensor:
+    """Logits over a temperature, shifted to a maximum of 0, so that none overflows upwards."""
+    return (logits - logits.amax(-1, keepdim=True)) / temperature
+
+
 def fill(
     predict: Callable[[Tensor], Tensor],
     codes: Tensor,
@@ -118,7 +164,7 @@ def fill(
     unknown : Tensor of shape (B, N), bool
         Which to draw; other masked tokens stay masked. The same number in every row.
     draws : Draws
-        With at least `n_steps` steps.
+        Source of all random numbers.
     n_steps : int
         T; at most as many are taken as there are unknown tokens.
     schedule, order : str
@@ -141,18 +187,19 @@ def fill(
     n_unknown = int(unknown[0].sum())
     if not bool((unknown.sum(1) == n_unknown).all()):
         raise ValueError("unknown must mark the same number of tokens in every row.")
-    priority = _priority(unknown, draws, order)
+    fixed = None if order == "confidence" else _priority(unknown, n_unknown, draws, order)
     n_steps = min(n_steps, n_unknown)
     progress = torch.arange(1, n_steps + 1, dtype=torch.float64) / max(1, n_steps)
     counts = count_masked(progress, n_unknown, schedule).tolist()
     left = n_unknown
     for step in range(n_steps):
-        logits = predict(codes) / temperature  # (B, N, K)
-        drawn = draw_codes(logits, draws.codes[:, step])  # (B, N)
-        if order == "confidence":
+        logits = soften(predict(codes), temperature)  # (B, N, K)
+        drawn = draw_codes(logits, draws.codes(step))  # (B, N)
+        priority = fixed
+        if priority is None:
             noise = choice_temperature * (1 - (step + 1) / n_steps)
             chosen = logits.log_softmax(-1).gather(2, drawn.unsqueeze(2)).squeeze(2)
-            priority = -(chosen + noise * _gumbel(draws.order[:, step]))
+            priority = -(chosen + noise * _gumbel(draws.order(step)))
         kept = left - min(counts[step], left - 1)
         ranks = priority.masked_fill(~unknown, math.inf).argsort(dim=1, stable=True).argsort(1)
         revealed = unknown & (ranks < kept)
@@ -164,16 +211,15 @@ def fill(
     return codes
 
 
-def _priority(unknown: Tensor, draws: Draws, order: str) -> Tensor:
-    """What orders the tokens, lowest first, (B, N); "confidence" sets its own at each step."""
-    if order == "halton":
-        n_unknown = int(unknown[0].sum())
-        place = unknown.long().cumsum(1) - 1  # (B, N) among the unknown
-        # A sequence that began at the same token for all would favour it.
-        start = (draws.roll * n_unknown).long().unsqueeze(1)
-        ranks = halton_ranks(max(1, n_unknown)).to(unknown.device)
-        return ranks[(place.clamp(min=0) + start) % max(1, n_unknown)].double()
-    return draws.order[:, 0].double()
+def _priority(unknown: Tensor, n_unknown: int, draws: Draws, order: str) -> Tensor:
+    """What orders the tokens at all steps, lowest first, (B, N)."""
+    if order == "random":
+        return draws.order(0).double()
+    place = unknown.long().cumsum(1) - 1  # (B, N) among the unknown
+    # A sequence that began at the same token for all would favour it.
+    start = (draws.start() * n_unknown).long().unsqueeze(1)
+    ranks = halton_ranks(max(1, n_unknown)).to(unknown.device)
+    return ranks[(place.clamp(min=0) + start) % max(1, n_unknown)].double()
 
 
 def _gumbel(u: Tensor) -> Tensor:
