@@ -21,7 +21,7 @@ SPACES = {
     "two groups": ([3, 5, 4, 2, 4, 1], [slice(0, 2), slice(2, 6)]),
     "finer first": ([3, 5, 4, 2, 4, 1], [slice(4, 6), slice(0, 4)]),
     "interleaved": ([2, 6, 3, 5, 2], [slice(1, None, 2), slice(0, None, 2)]),
-    "from the end": ([2, 2, 7, 1, 3], [slice(-1, None), slice(2, 4), slice(1, None, -1)]),
+    "from the end": ([2, 2, 7, 1, 3], [slice(-1, None), slice(2, 4), slice(None, 2)]),
 }
 every_space = pytest.mark.parametrize("name", SPACES)
 
@@ -76,6 +76,20 @@ def test_positions_are_those_of_the_slices():
 def test_groups_that_miss_or_repeat_tokens_or_are_empty_are_refused(groups):
     with pytest.raises(ValueError, match=r"token_groups_ must hold each of the 6 tokens once; go"):
         positions_of(groups, 6)
+
+
+@pytest.mark.parametrize("group", [slice(None, None, -1), slice(5, 1, -2)], ids=str)
+def test_groups_that_run_backwards_are_refused(group):
+    with pytest.raises(
+        ValueError, match="token_groups_ must hold slices that run forwards; got sl"
+    ):
+        positions_of([group], 6)
+
+
+@pytest.mark.parametrize("group", [[0, 1, 2], 3, (0, 3)], ids=str)
+def test_groups_that_are_no_slices_are_refused(group):
+    with pytest.raises(TypeError, match="token_groups_ must hold slices; got"):
+        positions_of([group], 3)
 
 
 @every_space

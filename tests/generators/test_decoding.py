@@ -1,6 +1,7 @@
 """Iterative decoding: schedules, orders, draws, and what the orders do to a known chain."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -44,9 +45,29 @@ def uniform(*shape, seed=0):
     return torch.rand(shape, generator=make_generator(seed), dtype=torch.float32)
 
 
-def make_draws(n_rows, n_steps, n_tokens, seed=0):
+class FixedDraws:
+    """Given numbers: (B, T, N) for codes and for the order, (B,) for the start."""
+
+    def __init__(self, codes, order, start):
+        self.u_codes, self.u_order, self.u_start = codes, order, start
+
+    def codes(self, step):
+        return self.u_codes[:, step]
+
+    def order(self, step):
+        return self.u_order[:, step]
+
+    def start(self):
+        return self.u_start
+
+    def part(self, rows=slice(None), steps=slice(None)):
+        return FixedDraws(self.u_codes[rows, steps], self.u_order[rows, steps], self.u_start[rows])
+
+
+def make_draws(n_rows, n_steps, n_tokens, seed=0, start=None):
     steps = (n_rows, n_steps, n_tokens)
-    return Draws(uniform(*steps, seed=seed), uniform(*steps, seed=seed + 1), uniform(n_rows))
+    start = uniform(n_rows, seed=seed + 2) if start is None else torch.as_tensor(start)
+    return FixedDraws(uniform(*steps, seed=seed), uniform(*steps, seed=seed + 1), start)
 
 
 def some_logits(n_tokens, n_codes, seed=0):
@@ -202,7 +223,13 @@ def test_the_first_half_of_the_halton_positions_is_every_second_one(n):
 def test_the_ends_of_the_interval_give_the_first_and_last_code_that_is_possible(dtype):
     inf = math.inf
     logits = torch.tensor(
-        [[0.0, 1.0, 2.0], [-inf, 0.0, -inf], [-inf, 1.0, 0.0], [2.0, 0.0, -inf], [-200.0, 0.0, -300]]
+        [
+            [0.0, 1.0, 2.0],
+            [-inf, 0.0, -inf],
+            [-inf, 1.0, 0.0],
+            [2.0, 0.0, -inf],
+            [-200.0, 0.0, -300],
+        ]
     )
     lowest = draw_codes(logits, torch.zeros(5, dtype=dtype))
     highest = draw_codes(logits, torch.full((5,), NEARLY_ONE[dtype], dtype=dtype))
@@ -231,7 +258,7 @@ def test_shares_of_codes_are_their_probabilities(seed, n_codes):
     logits = 2 * torch.randn(n_codes, generator=generator)
     forbidden = torch.rand(n_codes, generator=generator) < 0.3
     logits = logits.masked_fill(forbidden & (logits < logits.max()), -math.inf)
-    n = 2000
+    n = 20_000
     grid = (torch.arange(n, dtype=torch.float64) + 0.5) / n
     counts = torch.bincount(draw_codes(logits.expand(n, -1), grid), minlength=n_codes)
     # The ends of a stretch of the grid are off by one point at most.
@@ -248,15 +275,15 @@ def test_a_larger_number_never_draws_an_earlier_code(seed):
 # ---------------------------------------------------------------------------------- filling
 
 
+@every_order
 @given(
     n_tokens=st.integers(1, 14),
     share=st.floats(0, 1),
     n_steps=st.integers(1, 18),
     schedule=schedules,
-    order=orders,
     seed=seeds,
 )
-def test_filling_is_the_plain_loop(n_tokens, share, n_steps, schedule, order, seed):
+def test_filling_is_the_plain_loop(order, n_tokens, share, n_steps, schedule, seed):
     n_unknown = round(share * n_tokens)
     codes, unknown = partly_known(3, n_tokens, n_unknown, 4, seed)
     predict = some_logits(n_tokens, 4, seed)
@@ -268,9 +295,9 @@ def test_filling_is_the_plain_loop(n_tokens, share, n_steps, schedule, order, se
             lambda seen: predict(torch.tensor([seen]))[0].numpy(),
             codes[row].tolist(),
             unknown[row].nonzero().squeeze(1).tolist(),
-            draws.codes[row].double().numpy(),
-            draws.order[row].double().numpy(),
-            float(draws.roll[row]),
+            draws.u_codes[row].double().numpy(),
+            draws.u_order[row].double().numpy(),
+            float(draws.u_start[row]),
             n_steps,
             **options,
         )
@@ -304,7 +331,7 @@ def test_known_tokens_never_change_on_the_way(order):
     codes, unknown = partly_known(4, 12, 9, 5, seed=3)
     predict, seen = spy(some_logits(12, 5))
     seen.append(decode(predict, codes, unknown, make_draws(4, 6, 12), 6, order=order))
-    for before, after in zip(seen, seen[1:], strict=False):
+    for before, after in pairwise(seen):
         known = before != MASK
         assert known.any()
         assert torch.equal(after[known], before[known])
@@ -316,7 +343,9 @@ def test_known_tokens_never_change_on_the_way(order):
 def test_the_number_of_masks_at_every_step_follows_the_schedule(order, n, n_steps, schedule):
     predict, seen = spy(some_logits(n, 3))
     codes, unknown = all_unknown(2, n)
-    decode(predict, codes, unknown, make_draws(2, n_steps, n), n_steps, schedule=schedule, order=order)
+    decode(
+        predict, codes, unknown, make_draws(2, n_steps, n), n_steps, schedule=schedule, order=order
+    )
     counts = [(shown == MASK).sum(1).tolist() for shown in seen]
     expected, left = [], n
     for step in range(1, min(n, n_steps) + 1):
@@ -343,7 +372,7 @@ def test_one_step_draws_every_token_from_its_marginal(order):
     chain = make_chain(4)
     draws = make_draws(50, 1, 6)
     codes = decode(exact_logits(chain), *all_unknown(50, 6), draws, 1, order=order)
-    expected = (torch.from_numpy(chain.first).cumsum(0) <= draws.codes[:, 0, :, None]).sum(2)
+    expected = (torch.from_numpy(chain.first).cumsum(0) <= draws.codes(0)[..., None]).sum(2)
     assert torch.equal(codes, expected)
 
 
@@ -370,8 +399,7 @@ def test_a_sample_does_not_depend_on_the_others_of_the_batch(order, n_steps, see
     predict, draws = some_logits(10, 4, seed), make_draws(5, n_steps, 10, seed)
     together = decode(predict, codes, unknown, draws, n_steps, order=order)
     for row in (slice(0, 1), slice(3, 5)):
-        part = Draws(*(drawn[row] for drawn in draws))
-        alone = decode(predict, codes[row], unknown[row], part, n_steps, order=order)
+        alone = decode(predict, codes[row], unknown[row], draws.part(row), n_steps, order=order)
         assert torch.equal(alone, together[row])
 
 
@@ -379,18 +407,64 @@ def test_a_sample_does_not_depend_on_the_others_of_the_batch(order, n_steps, see
 def test_steps_that_are_not_taken_draw_nothing(order):
     # The numbers of later steps may be anything, so they are cut off.
     draws = make_draws(4, 20, 8)
-    fewer = Draws(draws.codes[:, :5], draws.order[:, :5], draws.roll)
+    fewer = draws.part(steps=slice(0, 5))
     predict = some_logits(8, 3)
     long = decode(predict, *all_unknown(4, 8), draws, 5, order=order)
     assert torch.equal(decode(predict, *all_unknown(4, 8), fewer, 5, order=order), long)
 
 
-def test_a_low_temperature_takes_the_likeliest_code():
+@pytest.mark.parametrize("temperature", [1e-4, 1e-40, 1e-300])
+def test_a_low_temperature_takes_the_likeliest_code(temperature):
     predict, draws = some_logits(10, 6), make_draws(8, 1, 10)
     codes, unknown = all_unknown(8, 10)
-    cold = decode(predict, codes, unknown, draws, 1, temperature=1e-4)
+    cold = decode(predict, codes, unknown, draws, 1, temperature=temperature)
     assert torch.equal(cold, predict(codes).argmax(2).expand(8, -1))
     assert not torch.equal(decode(predict, codes, unknown, draws, 1), cold)
+
+
+# ---------------------------------------------------------------------- numbers of samples
+
+
+def block_of_draws(rows=slice(0, 256), seed=0, n_tokens=5):
+    draws = Draws(seed, rows, n_tokens, torch.device("cpu"))
+    return torch.stack([draws.codes(0), draws.codes(3), draws.order(0), draws.order(3)])
+
+
+@given(first=st.integers(0, 255), n=st.integers(1, 256), block=st.integers(0, 3))
+def test_a_sample_has_numbers_of_its_own_whatever_the_batch(first, n, block):
+    whole = block_of_draws(slice(256 * block, 256 * (block + 1)))
+    last = min(first + n, 256)
+    part = block_of_draws(slice(256 * block + first, 256 * block + last))
+    assert torch.equal(part, whole[:, first:last])
+    rows = slice(256 * block + first, 256 * block + last)
+    all_rows = slice(256 * block, 256 * (block + 1))
+    starts = [Draws(0, r, 5, torch.device("cpu")).start() for r in (rows, all_rows)]
+    assert torch.equal(starts[0], starts[1][first:last])
+
+
+def test_no_two_purposes_steps_blocks_or_seeds_share_numbers():
+    numbers = torch.cat(
+        [
+            block_of_draws().flatten(),
+            block_of_draws(slice(256, 512)).flatten(),
+            block_of_draws(seed=1).flatten(),
+            Draws(0, slice(0, 256), 5, torch.device("cpu")).start(),
+        ]
+    )
+    assert numbers.dtype == torch.float32
+    assert numbers.min() >= 0
+    assert numbers.max() < 1
+    # Of 15,616 numbers out of 2**24 some seven pairs are alike by chance.
+    assert len(numbers) - len(numbers.unique()) < 30
+
+
+@pytest.mark.statistical
+def test_numbers_of_samples_are_uniform():
+    numbers = block_of_draws(n_tokens=200)  # four of 51,200
+    error = 1 / math.sqrt(12 * 51_200)
+    assert_allclose(numbers.mean((1, 2)), np.full(4, 0.5), atol=4 * error)
+    assert_allclose(numbers.square().mean((1, 2)), np.full(4, 1 / 3), atol=4 * error)
+    assert numbers.flatten(1).corrcoef().triu(1).abs().max() < 4 / math.sqrt(51_200)
 
 
 # ----------------------------------------------------------------------------------- orders
@@ -399,17 +473,17 @@ def test_a_low_temperature_takes_the_likeliest_code():
 def places_by_step(predict, n_tokens, draws, n_steps, **options):
     """Step at which every token is revealed, (B, N)."""
     predict, seen = spy(predict)
-    decode(predict, *all_unknown(len(draws.roll), n_tokens), draws, n_steps, **options)
+    decode(predict, *all_unknown(len(draws.u_start), n_tokens), draws, n_steps, **options)
     return sum((shown == MASK).long() for shown in seen)
 
 
 def test_confidence_without_noise_reveals_the_likeliest_drawn_codes_first():
     predict, draws = some_logits(16, 5), make_draws(40, 4, 16)
-    codes, unknown = all_unknown(40, 16)
+    codes, _ = all_unknown(40, 16)
     options = {"order": "confidence", "choice_temperature": 0.0, "schedule": "linear"}
     step = places_by_step(predict, 16, draws, 4, **options)
     logits = predict(codes)
-    drawn = draw_codes(logits, draws.codes[:, 0])
+    drawn = draw_codes(logits, draws.codes(0))
     log_p = logits.log_softmax(2).gather(2, drawn.unsqueeze(2)).squeeze(2)
     first = step == 1
     assert (first.sum(1) == 4).all()
@@ -417,34 +491,33 @@ def test_confidence_without_noise_reveals_the_likeliest_drawn_codes_first():
         assert log_p[row][first[row]].min() >= log_p[row][~first[row]].max()
 
 
-def test_confidence_with_much_noise_reveals_by_the_noise():
-    draws = make_draws(40, 2, 16)
+def test_confidence_with_much_noise_reveals_by_the_noise_of_each_step():
+    draws = make_draws(40, 3, 15)
     options = {"order": "confidence", "choice_temperature": 1e6, "schedule": "linear"}
-    step = places_by_step(some_logits(16, 5), 16, draws, 2, **options)
-    u = draws.order[:, 0]
+    step = places_by_step(some_logits(15, 5), 15, draws, 3, **options)
     for row in range(40):
-        first = step[row] == 1
-        assert first.sum() == 8
-        assert u[row][first].min() > u[row][~first].max()
+        for k in (1, 2):  # the noise of the last step is zero
+            u = draws.order(k - 1)[row]
+            assert (step[row] == k).sum() == 5
+            assert u[step[row] == k].min() > u[step[row] > k].max()
 
 
 def test_random_order_is_that_of_the_numbers():
     draws = make_draws(20, 12, 12)
     step = places_by_step(some_logits(12, 3), 12, draws, 12, order="random")
-    assert torch.equal(step - 1, draws.order[:, 0].argsort(1).argsort(1))
+    assert torch.equal(step - 1, draws.order(0).argsort(1).argsort(1))
 
 
 def test_halton_order_begins_at_each_token_equally_often():
     n = 12
-    roll = (torch.arange(10 * n) + 0.5) / (10 * n)
-    draws = make_draws(10 * n, n, n)._replace(roll=roll)
+    draws = make_draws(10 * n, n, n, start=(torch.arange(10 * n) + 0.5) / (10 * n))
     step = places_by_step(some_logits(n, 3), n, draws, n)
     assert_array_equal((step == 1).sum(0), np.full(n, 10))
 
 
-@pytest.mark.parametrize("roll", [0.0, 0.3, 0.5, NEARLY_ONE[torch.float32]])
-def test_halton_order_keeps_tokens_equally_far_apart_wherever_it_begins(roll):
-    draws = make_draws(1, 16, 16)._replace(roll=torch.tensor([roll]))
+@pytest.mark.parametrize("start", [0.0, 0.3, 0.5, NEARLY_ONE[torch.float32]])
+def test_halton_order_keeps_tokens_equally_far_apart_wherever_it_begins(start):
+    draws = make_draws(1, 16, 16, start=[start])
     step = places_by_step(some_logits(16, 3), 16, draws, 16)[0]
     for k in (2, 4, 8):
         known = (step <= k).nonzero().squeeze(1)
@@ -452,14 +525,15 @@ def test_halton_order_keeps_tokens_equally_far_apart_wherever_it_begins(roll):
 
 
 def test_halton_order_counts_places_among_the_unknown_tokens_only():
-    # Every second token is unknown; those revealed first are far apart among them.
-    unknown = torch.tensor([[False, True] * 8])
+    places = [0, 1, 5, 6, 7, 10, 13, 15]
+    unknown = torch.zeros(1, 16, dtype=torch.bool)
+    unknown[0, places] = True
     codes = torch.zeros(1, 16, dtype=torch.int64).masked_fill(unknown, MASK)
     predict, seen = spy(some_logits(16, 3))
-    draws = make_draws(1, 8, 16)._replace(roll=torch.zeros(1))
-    decode(predict, codes, unknown, draws, 8)
-    revealed = [int((shown != after).nonzero()[0, 1]) for shown, after in zip(seen, seen[1:])]
-    assert revealed[:4] == [1, 9, 5, 13]
+    draws = make_draws(1, 8, 16, start=[0.0])
+    seen.append(decode(predict, codes, unknown, draws, 8))
+    revealed = [int((shown != after).nonzero()[0, 1]) for shown, after in pairwise(seen)]
+    assert revealed == [places[i] for i in (0, 4, 2, 6, 1, 5, 3, 7)]
 
 
 def test_samples_in_halton_order_begin_at_tokens_of_their_own():

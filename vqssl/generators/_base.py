@@ -247,12 +247,8 @@ class BaseGenerator(
                 "y holds continuous values; every one that occurs is taken for a class. Bin "
                 "them, or leave y out."
             )
-        if self.class_dropout == 0 and self.guidance_scale > 0:
-            raise ValueError(
-                "guidance_scale must be 0 where class_dropout is 0: guidance needs what the prior "
-                f"learns from series without their class; got {self.guidance_scale!r}."
-            )
         self._knows_no_class = self.class_dropout > 0
+        self._check_guidance()
         return labels
 
     def _fit_tokenizer(self, X: Any, seed: int) -> Any:
@@ -369,6 +365,7 @@ class BaseGenerator(
         self._check_is_fitted()
         n_samples = check_count(n_samples, "n_samples")
         self._check_sampling()
+        self._check_guidance()
         labels = torch.from_numpy(self._label_numbers(self._one_or_each(y, n_samples), n_samples))
         seed = spawn_seeds(random_state, 1)[0]
         model, device = self._placed_model()
@@ -513,6 +510,13 @@ class BaseGenerator(
             raise ValueError(
                 f"{otherwise}: with class_dropout=0 the prior has not learned to go without a "
                 "class. Fit with class_dropout=0.1."
+            )
+
+    def _check_guidance(self) -> None:
+        if self.guidance_scale > 0 and not self._knows_no_class:
+            raise ValueError(
+                "guidance_scale must be 0 where class_dropout is 0: guidance needs what the prior "
+                f"learns from series without their class; got {self.guidance_scale!r}."
             )
 
     def _row_cost(self) -> int:
