@@ -19,6 +19,8 @@ LAYERS = {
         "_parts",
         "_batches",
         "_callbacks",
+        "_average",
+        "_threads",
         "_training",
         "_persistence",
         "_tree",

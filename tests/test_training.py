@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.generators.stubs import SymbolTokenizer, draw_symbols
 from vqssl import MaskGITGenerator, VQTokenizer
-from vqssl._training import WeightAverage
+from vqssl._average import WeightAverage
 from vqssl.backbones import ConvBackbone
 
 SERIES = np.random.default_rng(0).normal(size=(12, 16)).cumsum(1)

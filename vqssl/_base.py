@@ -20,12 +20,12 @@ from vqssl._callbacks import CallbackSupportMixin, with_callbacks
 from vqssl._parts import refuse_nested_names
 from vqssl._persistence import write_file
 from vqssl._seed import initialise, make_generator, materialise, spawn_seeds
+from vqssl._threads import cpu_threads
 from vqssl._training import (
     Period,
     Progress,
     TermNet,
     check_callbacks,
-    cpu_threads,
     read_history,
     unfitted,
 )

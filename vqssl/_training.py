@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import math
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,10 +10,10 @@ import numpy as np
 import skorch
 import torch
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from vqssl._average import WeightAverage
 from vqssl._batches import Batches, Rows
 from vqssl._validation import check_probability
 
@@ -25,53 +24,6 @@ _FUSED = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
 _WARM_UP = 0.05
 
 _REMEDY = "Lower lr, or lower the limit of the gradient with net_params={'gradient_clip': ...}."
-
-
-class _SharedThreads:
-    """torch's number of threads, part of which (MKL's) all Python threads share.
-
-    The first of several trainings at a time finds the number to restore, the last restores it.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.n_users = 0
-        self.before = 1
-
-    def take(self, n_threads: int) -> None:
-        with self.lock:
-            if self.n_users == 0:
-                self.before = torch.get_num_threads()
-            self.n_users += 1
-            torch.set_num_threads(n_threads)
-
-    def give_back(self) -> None:
-        with self.lock:
-            self.n_users -= 1
-            if self.n_users == 0:
-                torch.set_num_threads(self.before)
-
-
-_SHARED_THREADS = _SharedThreads()
-
-
-@contextlib.contextmanager
-def cpu_threads(n_threads: int) -> Iterator[None]:
-    """Run torch's CPU operations of the calling thread on so many threads.
-
-    Sums over threads depend on their number, so weights trained on one thread here and on
-    two there would differ in their last bits, then in their codes. Small models also train
-    faster on one thread than on several that wait for each other.
-    """
-    # torch gives a new Python thread its number of threads at its first use, which would
-    # undo the limit.
-    torch.get_num_threads()
-    with threadpool_limits(n_threads, user_api="openmp"):
-        _SHARED_THREADS.take(n_threads)
-        try:
-            yield
-        finally:
-            _SHARED_THREADS.give_back()
 
 
 class StopTraining(Exception):
@@ -97,41 +49,6 @@ def parameter_groups(module: nn.Module, lr: float) -> list[dict[str, Any]]:
         {"params": parameters, "lr": lr * multiplier} | ({} if decays else {"weight_decay": 0.0})
         for (multiplier, decays), parameters in groups.items()
     ]
-
-
-class WeightAverage:
-    """Moving average of the weights over the steps (Polyak and Juditsky 1992).
-
-    Between two periods the module holds the average, which is what is validated and kept;
-    within a period it holds the weights that are trained.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-    decay : float
-        Weight of the past in [0, 1), at most (1 + t) / (10 + t) at step t, so that a short
-        training does not remember its start.
-    """
-
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.steps = 0
-        self.weights: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
-        self.other: list[Tensor] = [weight.detach().clone() for weight in self.weights]
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Take the weights after a step into the average."""
-        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        self.steps += 1
-        torch._foreach_lerp_(self.other, self.weights, 1 - decay)
-
-    @torch.no_grad()
-    def swap(self) -> None:
-        """Exchange the weights of the module with those held here."""
-        held = [weight.clone() for weight in self.weights]
-        torch._foreach_copy_(self.weights, self.other)
-        torch._foreach_copy_(self.other, held)
 
 
 class TermNet(skorch.NeuralNet):

@@ -16,9 +16,9 @@ from tests.generators.stubs import SymbolTokenizer
 from vqssl import MaskGITGenerator
 from vqssl._seed import initialise, make_generator, materialise
 from vqssl.backbones import TransformerBackbone
-from vqssl.generators._base import drop_labels, guide
 from vqssl.generators._codes import CodeSpace
 from vqssl.generators._decoding import MASK
+from vqssl.generators._guidance import drop_labels, guide
 from vqssl.generators._maskgit import (
     MaskedModelling,
     MaskedPrior,

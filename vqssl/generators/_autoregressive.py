@@ -9,15 +9,10 @@ from torch import Tensor, nn
 from vqssl._base import TorchEstimator
 from vqssl._validation import check_probability
 from vqssl.backbones import Cache, PriorBackbone, SequenceModule
-from vqssl.generators._base import (
-    BaseGenerator,
-    drop_labels,
-    extrapolate,
-    is_guided,
-    with_no_class,
-)
+from vqssl.generators._base import BaseGenerator
 from vqssl.generators._codes import CodeSpace, Prior, group_terms, log_probabilities
 from vqssl.generators._decoding import Draws, draw_codes, soften
+from vqssl.generators._guidance import drop_labels, extrapolate, is_guided, with_no_class
 
 
 class CausalPrior(Prior):

@@ -2,7 +2,6 @@
 
 import numbers
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from vqssl._base import TorchEstimator
 from vqssl._callbacks import with_callbacks
 from vqssl._parts import resolve
-from vqssl._seed import spawn_seeds, uniform
+from vqssl._seed import spawn_seeds
 from vqssl._validation import check_count, check_probability, check_weight, warn_user
 from vqssl.backbones import PRIOR_BACKBONES, PriorBackbone, SequenceModule
 from vqssl.generators._codes import CodeSpace, Prior, positions_of
@@ -30,57 +29,6 @@ _DOOR = ("fit", "encode", "decode")
 
 # Work of a token relative to that of a time point, for the size of batches.
 _TOKEN_SHARE = 64
-
-
-def drop_labels(labels: Tensor, rate: float, no_class: int, generator: torch.Generator) -> Tensor:
-    """Replace a share of the classes (B,) by "no class", for classifier-free guidance."""
-    if rate == 0 or no_class == 0:
-        return labels
-    dropped = uniform(labels.shape, generator, labels.float()) < rate
-    return labels.masked_fill(dropped, no_class)
-
-
-def guide(
-    predict: Callable[[Tensor, Tensor], Tensor], labels: Tensor, no_class: int, scale: float
-) -> Callable[[Tensor], Tensor]:
-    """Classifier-free guidance: (1 + w) logits given the class - w logits without one.
-
-    Parameters
-    ----------
-    predict : callable
-        Logits (B, N, K) of codes (B, N) and classes (B,).
-    labels : Tensor of shape (B,), int64
-        Classes.
-    no_class : int
-        What stands for no class.
-    scale : float
-        w; 0 is no guidance.
-
-    References
-    ----------
-    J. Ho, T. Salimans, "Classifier-Free Diffusion Guidance", 2022, equation 6.
-    """
-    if not is_guided(labels, no_class, scale):
-        return lambda codes: predict(codes, labels)
-    both = with_no_class(labels, no_class)
-    return lambda codes: extrapolate(predict(torch.cat([codes, codes]), both), scale)
-
-
-def is_guided(labels: Tensor, no_class: int, scale: float) -> bool:
-    """Whether guidance changes anything: not where no class is given."""
-    return scale > 0 and not bool((labels == no_class).all())
-
-
-def with_no_class(labels: Tensor, no_class: int) -> Tensor:
-    """Classes (B,), then "no class" as often, (2 B,)."""
-    return torch.cat([labels, torch.full_like(labels, no_class)])
-
-
-def extrapolate(logits: Tensor, scale: float) -> Tensor:
-    """Guided logits (B, ...) of those given the class, then those without, (2 B, ...)."""
-    given, free = logits.chunk(2)
-    # Codes that a token cannot have are minus infinity in both.
-    return given + scale * (given - free).nan_to_num(nan=0.0)
 
 
 class BaseGenerator(

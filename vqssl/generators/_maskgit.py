@@ -10,9 +10,10 @@ from vqssl._base import TorchEstimator
 from vqssl._seed import integers, make_generator, uniform
 from vqssl._validation import check_count, check_probability, check_weight
 from vqssl.backbones import PriorBackbone, SequenceModule
-from vqssl.generators._base import BaseGenerator, drop_labels, guide
+from vqssl.generators._base import BaseGenerator
 from vqssl.generators._codes import CodeSpace, Prior, group_terms, log_probabilities
 from vqssl.generators._decoding import MASK, ORDERS, SCHEDULES, Draws, count_masked, fill
+from vqssl.generators._guidance import drop_labels, guide
 
 
 class MaskedPrior(Prior):
