@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
-from tests.generators.stubs import SymbolTokenizer
+from tests.generators.stubs import SymbolTokenizer, all_codes, draw_symbols
 from vqssl import MaskGITGenerator
 from vqssl._seed import initialise, make_generator, materialise
 from vqssl.backbones import TransformerBackbone
@@ -22,7 +22,6 @@ from vqssl.generators._guidance import drop_labels, guide
 from vqssl.generators._maskgit import (
     MaskedModelling,
     MaskedPrior,
-    mask_of_each_size,
     masked_cross_entropy,
     spread_uniform,
 )
@@ -74,14 +73,17 @@ def draw_masks(task, n_rows, seed=0):
 
 def watched(model, action):
     """What `action()` shows to a model: codes and labels of every call."""
-    calls = []
-    handle = model.register_forward_pre_hook(
-        lambda module, inputs: calls.append((inputs[0].clone(), inputs[1].clone()))
-    )
+    calls, hidden = [], model.hidden
+
+    def watch(codes, labels, generator=None):
+        calls.append((codes.clone(), labels.clone()))
+        return hidden(codes, labels, generator)
+
+    model.hidden = watch
     try:
         action()
     finally:
-        handle.remove()
+        del model.hidden
     return calls
 
 
@@ -370,36 +372,32 @@ def test_masked_tokens_know_their_places(n_blocks):
 # -------------------------------------------------------------------------------------- score
 
 
-def plain_bound(generator, codes, labels, masks):
-    """The definition, one series and mask at a time; `masks` are what the model was shown."""
+def plain_likelihood(generator, codes, labels, masks):
+    """Token after token, one series at a time, in the order in which `masks` uncover them."""
     tokens = list(range(generator.n_tokens_))
     groups = [tokens[group] for group in generator.token_groups_]
-    sizes = {number: [] for number in range(len(groups))}
+    assert masks[0].all()
+    after = [*masks[1:], np.zeros(len(tokens), dtype=bool)]
+    order = [
+        int(np.flatnonzero(now & ~then).item()) for now, then in zip(masks, after, strict=True)
+    ]
+    # Coarser groups first, every token once.
+    start = 0
+    for group in groups:
+        assert sorted(order[start : start + len(group)]) == sorted(group)
+        start += len(group)
     totals = np.zeros(len(codes))
-    for hidden in masks:
-        number = next(i for i, group in enumerate(groups) if hidden[group].any())
-        group = groups[number]
-        # Coarser groups are visible, finer ones are not.
-        assert not hidden[[token for other in groups[:number] for token in other]].any()
-        assert hidden[[token for other in groups[number + 1 :] for token in other]].all()
-        predicted = [token for token in group if hidden[token]]
-        sizes[number].append(len(predicted))
-        for row, (sequence, label) in enumerate(zip(codes, labels, strict=True)):
-            shown = torch.tensor(
-                [[MASK if h else c for h, c in zip(hidden, sequence, strict=True)]]
-            )
-            logits = generator.model_(shown, torch.tensor([label]))[0].double()
-            log_p = [logits[n].log_softmax(0)[sequence[n]].item() for n in predicted]
-            # N times the mean over the masked tokens, averaged over the N sizes.
-            totals[row] += len(group) * np.mean(log_p) / len(group)
-    for number, group in enumerate(groups):
-        assert sorted(sizes[number]) == list(range(1, len(group) + 1))
+    for row, (sequence, label) in enumerate(zip(codes, labels, strict=True)):
+        for token, mask in zip(order, masks, strict=True):
+            shown = torch.tensor([[MASK if h else c for h, c in zip(mask, sequence, strict=True)]])
+            logits = generator.model_(shown, torch.tensor([label]))[0, token].double()
+            totals[row] += logits.log_softmax(0)[sequence[token]].item()
     return totals
 
 
 @every_grouping
 @pytest.mark.parametrize("conditional", [False, True])
-def test_score_samples_is_the_bound_of_its_definition(fits, tokenizer, conditional):
+def test_score_samples_is_the_likelihood_in_one_order(fits, tokenizer, conditional):
     generator = fits(tokenizer, conditional=conditional)
     y = Y[:40:8].copy()
     y[::2] = "b"
@@ -415,7 +413,7 @@ def test_score_samples_is_the_bound_of_its_definition(fits, tokenizer, condition
     labels = [int(label == "b") for label in y] if conditional else [0] * 5
     scores = generator.score_samples(series, y if conditional else None)
     assert scores.dtype == np.float32
-    expected = plain_bound(generator, series.astype(int).tolist(), labels, masks)
+    expected = plain_likelihood(generator, series.astype(int).tolist(), labels, masks)
     assert_allclose(scores, expected, rtol=1e-5)
     assert np.ptp(scores) > 0.1
 
@@ -449,24 +447,20 @@ def test_scores_are_the_same_every_time(fits, tokenizer):
     assert_array_equal(generator.score_samples(X), scores)
 
 
-def test_the_masks_of_the_score_are_those_of_the_seed(fits):
+def test_the_order_of_the_score_is_that_of_the_seed(fits):
     one, other = fits(), clone(fits()).set_params(random_state=1).fit(X)
     shown = [watched(g.model_, lambda g=g: g.score_samples(X[:1])) for g in (one, other)]
     masks = [[(codes == MASK).tolist() for codes, _ in calls] for calls in shown]
     assert masks[0] != masks[1]
 
 
-def test_the_masks_of_the_score_have_every_size_once():
-    masks = mask_of_each_size(20, make_generator(0))
-    assert masks.sum(1).tolist() == list(range(1, 21))
-    assert masks[:19].any(0).all()
-
-
-@pytest.mark.statistical
-def test_the_masks_of_the_score_favour_no_token():
-    masks = torch.stack([mask_of_each_size(5, make_generator(seed)) for seed in range(4000)])
-    expected = np.arange(1, 6)[:, None] / 5 * np.ones(5)
-    assert_allclose(masks.double().mean(0), expected, atol=4 * 0.5 / math.sqrt(4000))
+def test_probabilities_of_all_sequences_sum_to_one():
+    # In whatever order, and whatever has been learned: a likelihood, no pseudo-likelihood.
+    for groups in (None, [slice(1, 4, 2), slice(0, 4, 2)]):
+        X = draw_symbols(40, [3] * 4)
+        generator = MaskGITGenerator(SymbolTokenizer(K=3, groups=groups), **SMALL).fit(X)
+        log_p = generator.score_samples(all_codes([3] * 4)).astype(float)
+        assert_allclose(np.exp(log_p).sum(), 1, rtol=1e-5)
 
 
 # ----------------------------------------------------------------------------------- guidance

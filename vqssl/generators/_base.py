@@ -355,8 +355,7 @@ class BaseGenerator(
         -------
         log_likelihood : ndarray of shape (n_samples,), float32
             In nats per series, over the codes; divide by ``n_tokens_`` for nats per token.
-            Exact for an autoregressive prior; for a masked one the mean over masks is a lower
-            bound.
+            For a masked prior in one random order of the tokens, see its Notes.
         """
         codes = self._codes(X)
         rows = np.column_stack([codes, self._label_numbers(y, len(codes))])

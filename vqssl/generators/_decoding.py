@@ -95,7 +95,8 @@ def halton_ranks(n: int) -> Tensor:
     """Rank of every position in the van der Corput order of n positions, base 2.
 
     The Halton sequence in one dimension: each next position lies in the widest gap that the
-    earlier ones left, so tokens revealed together are far apart.
+    earlier ones left, so tokens revealed together are far apart, up to the wrap-around where n
+    is no power of two.
 
     Returns
     -------
