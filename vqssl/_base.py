@@ -466,7 +466,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 raise
             warnings.warn(
                 f"device={self.device!r} is not available here; the CPU is used. "
-                "set_params(device='auto') says so for good.",
+                f"set_params(device='auto') on this {type(self).__name__} says so for good.",
                 UserWarning,
                 stacklevel=2,
             )
