@@ -127,8 +127,9 @@ class AutoregressiveGenerator(BaseGenerator):
         what tells the class from others, at the cost of variety.
     lr : float, default=2e-3
         Largest learning rate of AdamW; it warms up and then follows a cosine to zero.
-    max_iter : int, default=1000
-        Number of optimizer steps of the prior.
+    max_iter : int, default=500
+        Number of optimizer steps of the prior. Every step learns from all tokens, so it needs
+        fewer than a masked prior, and overfits sooner.
     batch_size : int, default=64
         Series per step, at most as many as there are.
     validation_fraction : float, default=0.0
@@ -236,7 +237,7 @@ class AutoregressiveGenerator(BaseGenerator):
         top_p: float = 1.0,
         guidance_scale: float = 1.0,
         lr: float = 2e-3,
-        max_iter: int = 1000,
+        max_iter: int = 500,
         batch_size: int = 64,
         validation_fraction: float = 0.0,
         device: str | torch.device = "auto",
