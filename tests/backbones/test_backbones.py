@@ -227,7 +227,7 @@ def test_without_blocks_a_token_writes_only_its_cell_and_the_two_beside(
 
 def test_a_block_adds_to_what_comes_in() -> None:
     encoder, _ = build(ConvBackbone(width=6, n_blocks=1))
-    block, h = encoder.blocks[0], normals(2, 6, 9)
+    block, h = encoder.blocks[0], normals(2, 9, 6)
     assert not torch.equal(block(h), h)
     nn.init.zeros_(block.project.weight)
     nn.init.zeros_(block.project.bias)
@@ -286,7 +286,7 @@ def test_cost_of_the_blocks_falls_with_the_compression() -> None:
     for compression in (2, 8):
         encoder, _ = build(ConvBackbone(width=4), compression=compression)
         for block in encoder.blocks:
-            block.register_forward_pre_hook(lambda _, args: rates.append(args[0].shape[-1]))
+            block.register_forward_pre_hook(lambda _, args: rates.append(args[0].shape[1]))
         encoder(normals(1, 1, 64))
     assert rates == [32] * 4 + [8] * 4
 

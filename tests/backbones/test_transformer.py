@@ -33,7 +33,7 @@ def build(
 
 def turned(x: Tensor, first: int = 0) -> Tensor:
     """Queries or keys (B, heads, N, d) of positions from `first` on."""
-    return rotate(x, *rotation(x.shape[2], x.shape[3], first, x))
+    return rotate(x, rotation(x.shape[2], x.shape[3], first, x))
 
 
 def influence(network: Transformer, n_tokens: int) -> Tensor:
@@ -172,10 +172,10 @@ def test_products_of_rotated_vectors_differ_between_distances_and_directions() -
 
 def test_rotation_is_that_of_complex_numbers() -> None:
     x = normals(1, 1, 5, 6).double()
-    pairs = torch.complex(x[..., :3], x[..., 3:])
+    pairs = torch.complex(x[..., ::2], x[..., 1::2])
     speeds = torch.tensor([1.0, 10_000 ** (-1 / 3), 10_000 ** (-2 / 3)]).double()
     products = pairs * torch.exp(1j * torch.arange(7, 12).unsqueeze(1) * speeds)
-    expected = torch.cat([products.real, products.imag], -1)
+    expected = torch.stack([products.real, products.imag], -1).flatten(-2)
     torch.testing.assert_close(turned(x, 7), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -196,6 +196,25 @@ def test_dropout_keeps_the_mean_and_drops_its_share() -> None:
     torch.testing.assert_close(dropped.unique(), torch.tensor([0.0, 1 / 0.7]))
     assert dropped.mean() == pytest.approx(1, abs=0.02)
     assert (dropped == 0).double().mean() == pytest.approx(0.3, abs=4 * (0.21 / 20_000) ** 0.5)
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.999])
+def test_dropout_drops_small_and_large_shares(rate: float) -> None:
+    dropped = dropout(torch.ones(1001, 999), rate, make_generator(0)) == 0
+    deviation = (rate * (1 - rate) / dropped.numel()) ** 0.5
+    assert dropped.double().mean() == pytest.approx(rate, abs=4 * deviation)
+    neighbours = (dropped[:, 1:] & dropped[:, :-1]).double().mean()  # none shares its number
+    assert neighbours == pytest.approx(rate**2, abs=4 * rate / dropped.numel() ** 0.5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7])
+def test_dropout_takes_any_size_and_keeps_the_dtype(size: int, dtype: torch.dtype) -> None:
+    h = torch.ones(size, dtype=dtype)
+    dropped = dropout(h, 0.5, make_generator(0))
+    assert dropped.shape == h.shape
+    assert dropped.dtype == dtype
+    assert set(dropped.tolist()) <= {0.0, 2.0}
 
 
 @pytest.mark.parametrize(("rate", "seed"), [(0.0, 0), (0.5, None)])

@@ -415,7 +415,7 @@ def test_score_samples_is_the_likelihood_in_one_order(fits, tokenizer, condition
     assert scores.dtype == np.float32
     expected = plain_likelihood(generator, series.astype(int).tolist(), labels, masks)
     assert_allclose(scores, expected, rtol=1e-5)
-    assert np.ptp(scores) > 0.1
+    assert np.ptp(scores) > 0.01  # they do depend on the codes
 
 
 def test_score_without_a_class_asks_the_prior_for_no_class(fits):

@@ -145,7 +145,7 @@ def test_nearest_codes_are_the_same_in_tables_of_any_size(
 ) -> None:
     z, codebook = normals(4, 13, 3), normals(10, 3, seed=1)
     expected = reference.nearest_codes(as_array(z.flatten(0, 1)), as_array(codebook))
-    monkeypatch.setattr(_base, "_TABLE_LIMIT", limit)
+    monkeypatch.setattr(_base, "_CPU_TABLE", limit)
     codes = nearest_codes(z, codebook)
     assert codes.shape == (4, 13)
     assert codes.flatten().tolist() == expected
@@ -161,7 +161,7 @@ def test_distance_tables_stay_below_the_limit(monkeypatch: pytest.MonkeyPatch) -
         return table
 
     monkeypatch.setattr(torch, "addmm", spy)
-    monkeypatch.setattr(_base, "_TABLE_LIMIT", 64)
+    monkeypatch.setattr(_base, "_CPU_TABLE", 64)
     nearest_codes(normals(100, 3), normals(10, 3, seed=1))
     assert max(sizes) == 60
     assert sum(sizes) == 1000

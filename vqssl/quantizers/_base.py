@@ -1,7 +1,7 @@
 """What a quantizer is: continuous latents in, vectors of a finite codebook out."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from vqssl._parts import Part
 from vqssl._seed import integers, normal
 
-# Largest distance table, in numbers, that nearest_codes holds at one time (64 MB).
-_TABLE_LIMIT = 2**24
+# Largest table of products, in numbers, that nearest_codes holds at one time: what stays in the
+# cache of a CPU core until it is read again (2 MB), and 64 MB elsewhere.
+_CPU_TABLE = 2**19
+_TABLE = 2**24
 
 
 class Quantized(NamedTuple):
@@ -104,14 +106,28 @@ def nearest_codes(z: Tensor, codebook: Tensor) -> Tensor:
         flat = z.reshape(-1, z.shape[-1]).float()  # (n, D)
         keys = codebook.float()
         offset = -0.5 * keys.square().sum(1)  # (K,)
-        rows = max(1, _TABLE_LIMIT // len(keys))
-        codes = [torch.addmm(offset, part, keys.T).argmax(1) for part in flat.split(rows)]
+        limit = _CPU_TABLE if z.device.type == "cpu" else _TABLE
+        parts = flat.split(max(1, limit // len(keys)))
+        # max finds the index two to four times faster than argmax.
+        codes = [torch.addmm(offset, part, keys.T).max(1).indices for part in parts]
         return torch.cat(codes).view(z.shape[:-1])
+
+
+class _StraightThrough(torch.autograd.Function):
+    """Written out: z + (vectors - z).detach() takes two passes, and rounds the vectors."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, vectors: Tensor) -> Tensor:
+        return vectors.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
 
 
 def straight_through(z: Tensor, vectors: Tensor) -> Tensor:
     """Value of `vectors`, gradient of `z`; both (B, N, D)."""
-    return z + (vectors - z).detach()
+    return _StraightThrough.apply(z, vectors)
 
 
 def draw_rows(z: Tensor, n: int, generator: torch.Generator) -> Tensor:

@@ -1,7 +1,8 @@
 """Codebook by exponential moving averages (van den Oord et al. 2017, appendix A.1)."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional as F
 
 from vqssl._seed import integers
 from vqssl._validation import check_probability, check_weight
@@ -55,10 +56,10 @@ class EMACodebook(QuantizerModule):
     def forward(self, z: Tensor, generator: torch.Generator | None = None) -> Quantized:
         codes = nearest_codes(z, self.vectors)  # (B, N)
         # Looked up before the update, so that the loss is the one of this codebook.
-        vectors = nn.functional.embedding(codes, self.vectors)  # (B, N, D)
+        vectors = F.embedding(codes, self.vectors)  # (B, N, D)
         if self.training:
             self._update(z.detach().flatten(0, 1).float(), codes.flatten(), generator)
-        commitment = self.commitment * (z - vectors).square().mean()
+        commitment = self.commitment * F.mse_loss(z, vectors)
         return Quantized(straight_through(z, vectors), codes, {"commitment": commitment})
 
     @torch.no_grad()

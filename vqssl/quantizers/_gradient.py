@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vqssl._validation import check_weight
 from vqssl.quantizers._base import (
@@ -28,7 +29,7 @@ def orthogonality_loss(codebook: Tensor) -> Tensor:
     -------
     loss : scalar Tensor in [0, 1)
     """
-    directions = nn.functional.normalize(codebook, dim=1)
+    directions = F.normalize(codebook, dim=1)
     cosines = directions @ directions.T  # (K, K)
     identity = torch.eye(len(codebook), device=codebook.device, dtype=codebook.dtype)
     return (cosines - identity).square().mean()
@@ -66,10 +67,10 @@ class GradientCodebook(QuantizerModule):
 
     def forward(self, z: Tensor, generator: torch.Generator | None = None) -> Quantized:
         codes = nearest_codes(z, self.vectors)  # (B, N)
-        vectors = nn.functional.embedding(codes, self.vectors)  # (B, N, D)
+        vectors = F.embedding(codes, self.vectors)  # (B, N, D)
         terms = {
-            "codebook": (z.detach() - vectors).square().mean(),
-            "commitment": self.commitment * (z - vectors.detach()).square().mean(),
+            "codebook": F.mse_loss(vectors, z.detach()),
+            "commitment": self.commitment * F.mse_loss(z, vectors.detach()),
         }
         if self.orthogonality > 0:
             terms["orthogonality"] = self.orthogonality * orthogonality_loss(self.vectors)
