@@ -21,6 +21,7 @@ LAYERS = {
         "_callbacks",
         "_average",
         "_threads",
+        "_precision",
         "_training",
         "_persistence",
         "_tree",

@@ -80,8 +80,8 @@ def initialise(model: nn.Module, generator: torch.Generator) -> nn.Module:
     """Give every weight of a model its start value, drawn from one generator.
 
     A module with a method ``initialise(generator)`` sets itself, children included.
-    Convolutions, linear layers, embeddings and layer norms get torch's default start. Any
-    other module must offer ``reset_parameters``.
+    Convolutions, linear layers, embeddings and norms get torch's default start. Any other
+    module must offer ``reset_parameters``.
 
     Raises
     ------
@@ -111,11 +111,8 @@ def _initialise_own(module: nn.Module, generator: torch.Generator) -> None:
         module.weight.normal_(generator=generator)
         if module.padding_idx is not None:
             module.weight[module.padding_idx].zero_()
-    elif isinstance(module, nn.LayerNorm):
-        if module.weight is not None:
-            module.weight.fill_(1.0)
-        if module.bias is not None:
-            module.bias.zero_()
+    elif isinstance(module, (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)):
+        module.reset_parameters()  # draws nothing
     elif any(True for _ in (*module.parameters(recurse=False), *module.buffers(recurse=False))):
         reset = getattr(module, "reset_parameters", None)
         if not callable(reset):

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from vqssl._average import WeightAverage
 from vqssl._batches import Batches, Rows
+from vqssl._precision import arithmetic
 from vqssl._validation import check_probability
 
 # Optimizers of torch that take fused=True on CPU as well as on CUDA.
@@ -308,12 +309,7 @@ class TermNet(skorch.NeuralNet):
         return detached
 
     def _terms(self, batch: list[Tensor]) -> dict[str, Tensor]:
-        lowered = self.precision == "bfloat16"
-        device_type = batch[0].device.type
-        autocast: contextlib.AbstractContextManager = (
-            torch.autocast(device_type, torch.bfloat16) if lowered else contextlib.nullcontext()
-        )
-        with autocast:
+        with arithmetic(self.precision, batch[0].device):
             return self.module_(*batch, generator=self.generator)
 
     @torch.no_grad()

@@ -136,6 +136,17 @@ def test_a_cache_is_needed_to_know_what_is_before() -> None:
     assert (network(h[:, 3:]) - network(h)[:, 3:]).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("n_blocks", [0, 1, 3])
+@given(n_tokens=st.integers(1, 7), n_asked=st.integers(1, 9), seed=st.integers(0, 2**20))
+def test_some_positions_are_what_they_are_among_all(
+    n_blocks: int, n_tokens: int, n_asked: int, seed: int
+) -> None:
+    network, h = build(False, n_blocks=n_blocks), normals(3, n_tokens, 8, seed=seed)
+    at = torch.randint(n_tokens, (3, n_asked), generator=make_generator(seed))
+    expected = torch.stack([row[places] for row, places in zip(network(h), at, strict=True)])
+    torch.testing.assert_close(network(h, at=at), expected)
+
+
 # --------------------------------------------------------------------------------- rotation
 
 

@@ -171,6 +171,17 @@ def test_logits_of_one_token_are_those_of_all(name):
 
 
 @every_space
+def test_logits_of_some_tokens_are_those_of_all(name):
+    space = make_space(name)
+    h = features(space)
+    at = torch.randint(space.n_tokens, (3, 2 * space.n_tokens), generator=make_generator(3))
+    rows = torch.arange(3).unsqueeze(1)
+    logits = space.logits(h[rows, at], at)
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(logits, space.logits(h)[rows, at])
+
+
+@every_space
 def test_each_group_has_a_head_of_its_own_for_its_tokens(name):
     before = make_space(name).logits(features(make_space(name)))
     for number in range(len(SPACES[name][1])):

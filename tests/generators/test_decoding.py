@@ -19,6 +19,7 @@ from tests.generators.stubs import (
     make_chain,
 )
 from vqssl._seed import make_generator
+from vqssl.backbones._transformer import pick
 from vqssl.generators._decoding import (
     MASK,
     ORDERS,
@@ -102,7 +103,14 @@ def decode(predict, codes, unknown, draws, n_steps=4, **options):
         "choice_temperature": 4.5,
         **options,
     }
-    return fill(predict, codes, unknown, draws, n_steps=n_steps, **chosen)
+    return fill(
+        lambda codes, at: pick(predict(codes), at),
+        codes,
+        unknown,
+        draws,
+        n_steps=n_steps,
+        **chosen,
+    )
 
 
 def all_unknown(n_rows, n_tokens):

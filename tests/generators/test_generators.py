@@ -652,6 +652,15 @@ def test_the_lowest_temperatures_take_the_likeliest_codes(fits, kind, temperatur
 
 
 @both
+def test_sampling_in_bfloat16_draws_nearly_the_same(fits, kind):
+    generator = fits(kind)
+    full = generator.sample_codes(300, "a", random_state=0)
+    rough = generator.set_params(precision="bfloat16").sample_codes(300, "a", random_state=0)
+    assert 0.9 < (rough == full).mean() < 1
+    assert_array_equal(rough, generator.sample_codes(300, "a", random_state=0))
+
+
+@both
 def test_sampling_changes_nothing(fits, kind):
     generator = fits(kind)
     before = copy.deepcopy(vars(generator))

@@ -16,6 +16,7 @@ from tests.generators.stubs import SymbolTokenizer, all_codes, draw_symbols
 from vqssl import MaskGITGenerator
 from vqssl._seed import initialise, make_generator, materialise
 from vqssl.backbones import TransformerBackbone
+from vqssl.backbones._transformer import pick
 from vqssl.generators._codes import CodeSpace
 from vqssl.generators._decoding import MASK
 from vqssl.generators._guidance import drop_labels, guide
@@ -75,9 +76,9 @@ def watched(model, action):
     """What `action()` shows to a model: codes and labels of every call."""
     calls, hidden = [], model.hidden
 
-    def watch(codes, labels, generator=None):
+    def watch(codes, labels, generator=None, at=None):
         calls.append((codes.clone(), labels.clone()))
-        return hidden(codes, labels, generator)
+        return hidden(codes, labels, generator, at)
 
     model.hidden = watch
     try:
@@ -463,6 +464,17 @@ def test_probabilities_of_all_sequences_sum_to_one():
         assert_allclose(np.exp(log_p).sum(), 1, rtol=1e-5)
 
 
+@every_grouping
+def test_some_tokens_are_predicted_as_among_all(fits, tokenizer):
+    model = fits(tokenizer, conditional=True).model_
+    generator = make_generator(0)
+    codes = torch.randint(-1, 2, (7, 6), generator=generator)
+    labels = torch.randint(3, (7,), generator=generator)
+    at = torch.randint(6, (7, 4), generator=generator)
+    expected = model(codes, labels)[torch.arange(7).unsqueeze(1), at]
+    torch.testing.assert_close(model.predict(codes, labels, at), expected)
+
+
 # ----------------------------------------------------------------------------------- guidance
 
 
@@ -472,13 +484,14 @@ def test_guidance_goes_from_no_class_through_the_class_and_beyond(scale):
     table = torch.randn(3, 2, 5, generator=generator)  # label, token, code
     table[:, 1, 3:] = -math.inf
 
-    def predict(codes, labels):
-        return table[labels] + codes.unsqueeze(2)
+    def predict(codes, labels, at):
+        return pick(table[labels] + codes.unsqueeze(2), at)
 
     labels = torch.tensor([1, 0, 1, 1])
     codes = torch.randint(5, (4, 2), generator=generator)
-    guided = guide(predict, labels, 2, scale)(codes)
-    own, free = predict(codes, labels), predict(codes, torch.full((4,), 2))
+    at = torch.tensor([[1, 0], [0, 1], [1, 1], [0, 0]])
+    guided = guide(predict, labels, 2, scale)(codes, at)
+    own, free = predict(codes, labels, at), predict(codes, torch.full((4,), 2), at)
     allowed = own.isfinite()
     expected = (1 + scale) * own[allowed] - scale * free[allowed]
     assert_allclose(guided[allowed], expected, rtol=1e-4, atol=1e-5)
@@ -489,15 +502,17 @@ def test_guidance_goes_from_no_class_through_the_class_and_beyond(scale):
 def test_no_guidance_asks_once(labels, scale):
     asked = []
 
-    def predict(codes, labels):
-        asked.append((codes, labels))
+    def predict(codes, labels, at):
+        asked.append((codes, labels, at))
         return torch.zeros(2, 3, 4)
 
     labels, codes = torch.tensor(labels), torch.zeros(2, 3, dtype=torch.int64)
-    guide(predict, labels, 2, scale)(codes)
+    at = torch.tensor([[2], [0]])
+    guide(predict, labels, 2, scale)(codes, at)
     assert len(asked) == 1
     assert torch.equal(asked[0][0], codes)
     assert torch.equal(asked[0][1], labels)
+    assert torch.equal(asked[0][2], at)
 
 
 def test_guidance_scale_zero_is_plain_conditional_sampling(fits):

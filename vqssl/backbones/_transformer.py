@@ -138,13 +138,17 @@ class SequenceModule(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, h: Tensor, generator: torch.Generator | None = None, cache: Cache | None = None
+        self,
+        h: Tensor,
+        generator: torch.Generator | None = None,
+        cache: Cache | None = None,
+        at: Tensor | None = None,
     ) -> Tensor:
-        """Map positions (B, N, W) to (B, N, W).
+        """Map positions (B, N, W) to (B, N, W), or to the (B, M, W) that `at` asks for.
 
         With `generator`, a module in training mode may drop entries. With `cache`, `h`
         continues the positions that the cache has seen, which takes them in; only for causal
-        modules.
+        modules. `at`, int64 (B, M), numbers positions of each row; only for others.
         """
 
 
@@ -175,18 +179,17 @@ class PriorBackbone(Part, ABC):
         """
 
 
+def pick(h: Tensor, at: Tensor) -> Tensor:
+    """Positions `at` (B, M) of every row, (B, N, W) -> (B, M, W)."""
+    return h.gather(1, at.unsqueeze(2).expand(-1, -1, h.shape[2]))
+
+
 def attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool
 ) -> Tensor:
-    """Scaled dot-product attention, (B, heads, N, d) each, in `value`'s dtype on CUDA."""
-    dtype = value.dtype
-    if value.device.type == "cpu" and dtype == torch.bfloat16:
-        # torch's CPU kernel for bfloat16 takes ten times as long to go backward.
-        dtype = torch.float32
+    """Scaled dot-product attention in the dtype that it is given, (B, heads, N, d) each."""
     with torch.autocast(value.device.type, enabled=False):
-        return F.scaled_dot_product_attention(
-            query.to(dtype), key.to(dtype), value.to(dtype), attn_mask=mask, is_causal=causal
-        )
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
 
 
 class Block(nn.Module):
@@ -210,11 +213,9 @@ class Block(nn.Module):
         turns: Tensor,
         generator: torch.Generator | None,
         extend: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+        at: Tensor | None = None,
     ) -> Tensor:
-        heads = self.query_key_value(self.norm_attention(h))
-        heads = heads.unflatten(2, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
-        query, key, value = heads.unbind(0)  # (B, heads, N, W / heads) each
-        query, key = rotate(query, turns), rotate(key, turns)
+        query, key, value = self._heads(self.norm_attention(h), turns, at)
         if extend is not None:
             key, value = extend(key, value)
         n_new, n_all = query.shape[2], key.shape[2]
@@ -227,9 +228,29 @@ class Block(nn.Module):
         causal = self.causal and 1 < n_new == n_all
         mixed = attention(query, key, value, mask, causal)  # (B, heads, N, W / heads)
         mixed = self.merge(mixed.transpose(1, 2).flatten(2))  # (B, N, W)
-        h = h + dropout(mixed, self.rate, generator)
+        h = (h if at is None else pick(h, at)) + dropout(mixed, self.rate, generator)
         wide = F.gelu(self.expand(self.norm_mlp(h)))  # (B, N, 4 W)
         return h + dropout(self.contract(wide), self.rate, generator)
+
+    def _heads(self, h: Tensor, turns: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, (B, heads, N, W / heads) each; queries only where asked."""
+        width = h.shape[2]
+        shape = (-1, self.n_heads, width // self.n_heads)
+        if at is None:
+            heads = self.query_key_value(h).unflatten(2, shape)
+            query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)
+            query = rotate(query, turns)
+        else:
+            weight, bias = self.query_key_value.weight, self.query_key_value.bias
+            query = F.linear(pick(h, at), weight[:width], bias[:width]).unflatten(2, shape[1:])
+            query = rotate(query.transpose(1, 2), turns[at].unsqueeze(1))
+            heads = F.linear(h, weight[width:], bias[width:]).unflatten(2, shape)
+            key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)
+        dtype = value.dtype
+        if value.device.type == "cpu" and dtype == torch.bfloat16:
+            # torch's CPU attention in bfloat16 takes ten times as long to go backward.
+            dtype = torch.float32
+        return query.to(dtype), rotate(key, turns).to(dtype), value.to(dtype)
 
 
 class Transformer(SequenceModule):
@@ -244,7 +265,11 @@ class Transformer(SequenceModule):
         self.norm = nn.LayerNorm(width)
 
     def forward(
-        self, h: Tensor, generator: torch.Generator | None = None, cache: Cache | None = None
+        self,
+        h: Tensor,
+        generator: torch.Generator | None = None,
+        cache: Cache | None = None,
+        at: Tensor | None = None,
     ) -> Tensor:
         generator = generator if self.training else None
         n_seen = 0 if cache is None else cache.n_seen
@@ -252,7 +277,11 @@ class Transformer(SequenceModule):
         h = dropout(h, self.rate, generator)
         for i, block in enumerate(self.blocks):
             extend = None if cache is None else partial(cache.extend, i)
-            h = block(h, turns, generator, extend)
+            # All positions feed the last block; what it makes of the others is not needed.
+            asked = at if i + 1 == len(self.blocks) else None
+            h = block(h, turns, generator, extend, asked)
+        if at is not None and len(self.blocks) == 0:
+            h = pick(h, at)
         if cache is not None:
             cache.n_seen += h.shape[1]
         return self.norm(h)

@@ -141,7 +141,8 @@ class AutoregressiveGenerator(BaseGenerator):
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is one, else the CPU.
     precision : {"float32", "bfloat16"}, default="float32"
-        Arithmetic of training; sampling and scores always work in float32.
+        Arithmetic of training and of sampling; scores and features are always in float32 or
+        float64.
     callbacks : list of skorch callbacks, default=None
         Called while the prior trains; copies are, the given ones stay as they are. An epoch
         is a period of up to 50 steps.

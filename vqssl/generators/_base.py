@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from vqssl._base import TorchEstimator
 from vqssl._callbacks import with_callbacks
 from vqssl._parts import resolve
+from vqssl._precision import arithmetic
 from vqssl._seed import spawn_seeds
 from vqssl._validation import check_count, check_probability, check_weight, warn_user
 from vqssl.backbones import PRIOR_BACKBONES, PriorBackbone, SequenceModule
@@ -319,7 +320,7 @@ class BaseGenerator(
         model, device = self._placed_model()
         size = self._rows_at_once(device)
         codes = np.empty((n_samples, self.n_tokens_), dtype=np.int64)
-        with torch.inference_mode():
+        with torch.inference_mode(), arithmetic(self.precision, device):
             for first in range(0, n_samples, Draws.block_size):
                 last = min(first + Draws.block_size, n_samples)
                 for start in range(first, last, size):

@@ -117,15 +117,36 @@ class CodeSpace(nn.Module):
         """Vectors of the codes of one token, (B,) -> (B, W)."""
         return self.table(codes + self.first_row[position])
 
-    def logits(self, h: Tensor) -> Tensor:
-        """Logits of the codes of every token, (B, N, W) -> (B, N, K) float32."""
+    def logits(self, h: Tensor, at: Tensor | None = None) -> Tensor:
+        """Logits of the codes of tokens, float32.
+
+        Parameters
+        ----------
+        h : Tensor of shape (B, N, W) or (B, M, W)
+            Features of all tokens, or of those `at` names.
+        at : Tensor of shape (B, M), int64, or None
+            Positions of the tokens.
+
+        Returns
+        -------
+        logits : Tensor of shape (B, N, K) or (B, M, K)
+        """
         if len(self.heads) == 1:
             logits = self.heads[0](h).float()
         else:
             logits = h.new_full((*h.shape[:2], self.n_codes), -torch.inf, dtype=torch.float32)
-            for group, size, head in zip(self.groups, self.sizes, self.heads, strict=True):
-                logits[:, group, :size] = head(h[:, group]).float()
-        return logits.masked_fill(self.forbidden, -torch.inf) if self.is_ragged else logits
+            for i, (group, size, head) in enumerate(
+                zip(self.groups, self.sizes, self.heads, strict=True)
+            ):
+                if at is None:
+                    logits[:, group, :size] = head(h[:, group]).float()
+                else:
+                    inside = (self.group[at] == i).unsqueeze(2)
+                    logits[..., :size] = torch.where(inside, head(h).float(), logits[..., :size])
+        if not self.is_ragged:
+            return logits
+        forbidden = self.forbidden if at is None else self.forbidden[at]
+        return logits.masked_fill(forbidden, -torch.inf)
 
     def logits_at(self, h: Tensor, position: int) -> Tensor:
         """Logits of the codes of one token, (B, W) -> (B, K of its group) float32."""

@@ -140,7 +140,7 @@ def soften(logits: Tensor, temperature: float) -> Tensor:
 
 
 def fill(
-    predict: Callable[[Tensor], Tensor],
+    predict: Callable[[Tensor, Tensor], Tensor],
     codes: Tensor,
     unknown: Tensor,
     draws: Draws,
@@ -153,14 +153,16 @@ def fill(
 ) -> Tensor:
     """Draw the unknown codes in a few steps; known ones stay.
 
-    At step t of T a code is drawn for every unknown token, given the known ones, and the
-    first in `order` are kept, so that ceil(gamma((t + 1) / T) n) of n stay unknown: at least
-    one is kept at every step, all that are left at the last.
+    At step t of T codes are drawn for the unknown tokens that come first in `order`, given
+    the known ones, so that ceil(gamma((t + 1) / T) n) of n stay unknown: at least one is drawn
+    at every step, all that are left at the last. The order "confidence" draws all, to see
+    which come first.
 
     Parameters
     ----------
     predict : callable
-        Logits (B, N, K) of codes (B, N), in which unknown ones are `MASK`.
+        ``predict(codes, at)``: logits (B, M, K) of the tokens `at` (B, M), given codes (B, N)
+        in which unknown ones are `MASK`.
     codes : Tensor of shape (B, N), int64
     unknown : Tensor of shape (B, N), bool
         Which to draw; other masked tokens stay masked. The same number in every row.
@@ -188,39 +190,55 @@ def fill(
     n_unknown = int(unknown[0].sum())
     if not bool((unknown.sum(1) == n_unknown).all()):
         raise ValueError("unknown must mark the same number of tokens in every row.")
-    fixed = None if order == "confidence" else _priority(unknown, n_unknown, draws, order)
+    fixed = None if order == "confidence" else _queue(unknown, n_unknown, draws, order)
     n_steps = min(n_steps, n_unknown)
     progress = torch.arange(1, n_steps + 1, dtype=torch.float64) / max(1, n_steps)
     counts = count_masked(progress, n_unknown, schedule).tolist()
     left = n_unknown
     for step in range(n_steps):
-        logits = soften(predict(codes), temperature)  # (B, N, K)
-        drawn = draw_codes(logits, draws.codes(step))  # (B, N)
-        priority = fixed
-        if priority is None:
-            noise = choice_temperature * (1 - (step + 1) / n_steps)
-            chosen = logits.log_softmax(-1).gather(2, drawn.unsqueeze(2)).squeeze(2)
-            priority = -(chosen + noise * _gumbel(draws.order(step)))
         kept = left - min(counts[step], left - 1)
-        ranks = priority.masked_fill(~unknown, math.inf).argsort(dim=1, stable=True).argsort(1)
-        revealed = unknown & (ranks < kept)
-        codes = torch.where(revealed, drawn, codes)
-        unknown = unknown & ~revealed
+        if fixed is not None:
+            at = fixed[:, n_unknown - left :][:, :kept]  # (B, kept)
+            drawn, _ = _draw(predict, codes, at, draws.codes(step), temperature)
+        else:
+            at = unknown.long().argsort(dim=1, descending=True, stable=True)[:, :left]
+            drawn, log_p = _draw(predict, codes, at, draws.codes(step), temperature)
+            noise = choice_temperature * (1 - (step + 1) / n_steps)
+            confidence = log_p + noise * _gumbel(draws.order(step).gather(1, at))
+            first = confidence.argsort(dim=1, descending=True, stable=True)[:, :kept]
+            at, drawn = at.gather(1, first), drawn.gather(1, first)
+        codes = codes.scatter(1, at, drawn)
+        unknown = unknown.scatter(1, at, False)
         left -= kept
         if left == 0:
             break
     return codes
 
 
-def _priority(unknown: Tensor, n_unknown: int, draws: Draws, order: str) -> Tensor:
-    """What orders the tokens at all steps, lowest first, (B, N)."""
+def _draw(
+    predict: Callable[[Tensor, Tensor], Tensor],
+    codes: Tensor,
+    at: Tensor,
+    u: Tensor,
+    temperature: float,
+) -> tuple[Tensor, Tensor]:
+    """Codes drawn for the tokens `at` by numbers (B, N), and their log-probabilities, (B, M)."""
+    logits = soften(predict(codes, at), temperature)  # (B, M, K)
+    drawn = draw_codes(logits, u.gather(1, at))
+    return drawn, logits.log_softmax(-1).gather(2, drawn.unsqueeze(2)).squeeze(2)
+
+
+def _queue(unknown: Tensor, n_unknown: int, draws: Draws, order: str) -> Tensor:
+    """Positions of the unknown tokens in the order in which they are drawn, (B, n_unknown)."""
     if order == "random":
-        return draws.order(0).double()
-    place = unknown.long().cumsum(1) - 1  # (B, N) among the unknown
-    # A sequence that began at the same token for all would favour it.
-    start = (draws.start() * n_unknown).long().unsqueeze(1)
-    ranks = halton_ranks(max(1, n_unknown)).to(unknown.device)
-    return ranks[(place.clamp(min=0) + start) % max(1, n_unknown)].double()
+        priority = draws.order(0).double()
+    else:
+        place = unknown.long().cumsum(1) - 1  # (B, N) among the unknown
+        # A sequence that began at the same token for all would favour it.
+        start = (draws.start() * n_unknown).long().unsqueeze(1)
+        ranks = halton_ranks(max(1, n_unknown)).to(unknown.device)
+        priority = ranks[(place.clamp(min=0) + start) % max(1, n_unknown)].double()
+    return priority.masked_fill(~unknown, math.inf).argsort(dim=1, stable=True)[:, :n_unknown]
 
 
 def _gumbel(u: Tensor) -> Tensor:

@@ -17,14 +17,15 @@ def drop_labels(labels: Tensor, rate: float, no_class: int, generator: torch.Gen
 
 
 def guide(
-    predict: Callable[[Tensor, Tensor], Tensor], labels: Tensor, no_class: int, scale: float
-) -> Callable[[Tensor], Tensor]:
+    predict: Callable[..., Tensor], labels: Tensor, no_class: int, scale: float
+) -> Callable[[Tensor, Tensor], Tensor]:
     """Classifier-free guidance: (1 + w) logits given the class - w logits without one.
 
     Parameters
     ----------
     predict : callable
-        Logits (B, N, K) of codes (B, N) and classes (B,).
+        ``predict(codes, labels, at=at)``: logits (B, M, K) of positions (B, M), given codes
+        (B, N) and classes (B,).
     labels : Tensor of shape (B,), int64
         Classes.
     no_class : int
@@ -32,14 +33,24 @@ def guide(
     scale : float
         w; 0 is no guidance.
 
+    Returns
+    -------
+    guided : callable
+        ``guided(codes, at)``: logits (B, M, K).
+
     References
     ----------
     J. Ho, T. Salimans, "Classifier-Free Diffusion Guidance", 2022, equation 6.
     """
     if not is_guided(labels, no_class, scale):
-        return lambda codes: predict(codes, labels)
+        return lambda codes, at: predict(codes, labels, at=at)
     both = with_no_class(labels, no_class)
-    return lambda codes: extrapolate(predict(torch.cat([codes, codes]), both), scale)
+
+    def guided(codes: Tensor, at: Tensor) -> Tensor:
+        logits = predict(torch.cat([codes, codes]), both, at=torch.cat([at, at]))
+        return extrapolate(logits, scale)
+
+    return guided
 
 
 def is_guided(labels: Tensor, no_class: int, scale: float) -> bool:

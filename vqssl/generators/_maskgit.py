@@ -20,13 +20,22 @@ class MaskedPrior(Prior):
     """Bidirectional network: a token is predicted from all that are not masked."""
 
     def hidden(
-        self, codes: Tensor, labels: Tensor, generator: torch.Generator | None = None
+        self,
+        codes: Tensor,
+        labels: Tensor,
+        generator: torch.Generator | None = None,
+        at: Tensor | None = None,
     ) -> Tensor:
-        """Features of the tokens, (B, N) and (B,) -> (B, N, W)."""
+        """Features of the tokens, (B, N) and (B,) -> (B, N, W), or of those `at` names."""
         label = self.classes(labels).unsqueeze(1)  # (B, 1, W)
         h = self.space.embed(codes) + self.space.places.weight + label  # (B, N, W)
         # A token of its own, too: all tokens can look at it, whatever is masked.
-        return self.trunk(torch.cat([label, h], 1), generator)[:, 1:]
+        h = torch.cat([label, h], 1)
+        return self.trunk(h, generator)[:, 1:] if at is None else self.trunk(h, at=at + 1)
+
+    def predict(self, codes: Tensor, labels: Tensor, at: Tensor) -> Tensor:
+        """Logits (B, M, K) of the tokens `at` (B, M) alone, which is cheaper."""
+        return self.space.logits(self.hidden(codes, labels, at=at), at)
 
 
 class MaskedModelling(nn.Module):
@@ -164,7 +173,8 @@ class MaskGITGenerator(BaseGenerator):
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is one, else the CPU.
     precision : {"float32", "bfloat16"}, default="float32"
-        Arithmetic of training; sampling and scores always work in float32.
+        Arithmetic of training and of sampling; scores and features are always in float32 or
+        float64.
     callbacks : list of skorch callbacks, default=None
         Called while the prior trains; copies are, the given ones stay as they are. An epoch
         is a period of up to 50 steps.
@@ -336,7 +346,7 @@ class MaskGITGenerator(BaseGenerator):
                 raise ValueError(f"{name} must be one of {names}; got {getattr(self, name)!r}.")
 
     def _draw(self, model: Any, labels: Tensor, draws: Draws) -> Tensor:
-        predict = guide(model, labels, model.no_class, float(self.guidance_scale))
+        predict = guide(model.predict, labels, model.no_class, float(self.guidance_scale))
         codes = labels.new_full((len(labels), self.n_tokens_), MASK)
         for group in model.space.groups:
             unknown = torch.zeros_like(codes, dtype=torch.bool)
@@ -361,8 +371,9 @@ class MaskGITGenerator(BaseGenerator):
         for positions in model.space.positions:
             for place in torch.randperm(len(positions), generator=generator).tolist():
                 token = positions[place]
-                h = model.hidden(codes.masked_fill(unknown, MASK), labels)  # (B, N, W)
-                log_p = model.space.logits_at(h[:, token], token).log_softmax(-1)
+                at = torch.full_like(codes[:, :1], token)
+                h = model.hidden(codes.masked_fill(unknown, MASK), labels, at=at)  # (B, 1, W)
+                log_p = model.space.logits_at(h.squeeze(1), token).log_softmax(-1)
                 total += log_p.gather(1, codes[:, token, None]).squeeze(1)
                 unknown[token] = False
         return total
