@@ -230,7 +230,6 @@ def test_a_block_adds_to_what_comes_in() -> None:
     block, h = encoder.blocks[0], normals(2, 9, 6)
     assert not torch.equal(block(h), h)
     nn.init.zeros_(block.project.weight)
-    nn.init.zeros_(block.project.bias)
     assert torch.equal(block(h), h)
 
 

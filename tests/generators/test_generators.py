@@ -614,7 +614,7 @@ def test_samples_do_not_depend_on_the_size_of_batches(fits, kind, y, limit, monk
     generator.model_.trunk.register_forward_pre_hook(
         lambda module, inputs: shown.append(len(inputs[0]))
     )
-    monkeypatch.setattr("vqssl._base._CPU_BATCH", limit)
+    monkeypatch.setattr(kind, "_rows_to_draw", lambda self, device: limit)
     assert_array_equal(generator.sample_codes(270, y, random_state=0), expected)
     assert max(shown) <= 2 * limit  # with guidance each sample counts twice
 

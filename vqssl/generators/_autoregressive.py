@@ -14,6 +14,10 @@ from vqssl.generators._codes import CodeSpace, Prior, group_terms, log_probabili
 from vqssl.generators._decoding import Draws, draw_codes, soften
 from vqssl.generators._guidance import drop_labels, extrapolate, is_guided, with_no_class
 
+# Features of all tokens of all rows that are drawn together: some hundred megabytes of keys and
+# values.
+_KEPT_FEATURES = 2**23
+
 
 class CausalPrior(Prior):
     """Causal network: a token is predicted from the class and the tokens before.
@@ -264,6 +268,13 @@ class AutoregressiveGenerator(BaseGenerator):
         self.net_params = net_params
         self.random_state = random_state
         self.verbose = verbose
+
+    def _rows_to_draw(self, device: torch.device) -> int:
+        # One token of each row at a time, so that there should be many rows, as far as what is
+        # kept of the earlier tokens leaves room.
+        n_tokens = self.model_.space.n_tokens
+        most = _KEPT_FEATURES // (n_tokens * self.model_.trunk.width)
+        return max(1, min(n_tokens * self._rows_at_once(device), most))
 
     def _build_prior(self, space: CodeSpace, trunk: SequenceModule, n_classes: int) -> Prior:
         return CausalPrior(space, trunk, n_classes)

@@ -28,8 +28,9 @@ from vqssl.tokenizers import SSLVQTokenizer
 # Methods of a tokenizer that a generator needs.
 _DOOR = ("fit", "encode", "decode")
 
-# Work of a token relative to that of a time point, for the size of batches.
-_TOKEN_SHARE = 64
+# Numbers per feature of a token in the size of a batch: on the CPU about 512 tokens are worked
+# on at a time, whose features stay in the cache of a core.
+_FEATURE_COST = 0.5
 
 
 class BaseGenerator(
@@ -318,7 +319,7 @@ class BaseGenerator(
         labels = torch.from_numpy(self._label_numbers(self._one_or_each(y, n_samples), n_samples))
         seed = spawn_seeds(random_state, 1)[0]
         model, device = self._placed_model()
-        size = self._rows_at_once(device)
+        size = self._rows_to_draw(device)
         codes = np.empty((n_samples, self.n_tokens_), dtype=np.int64)
         with torch.inference_mode(), arithmetic(self.precision, device):
             for first in range(0, n_samples, Draws.block_size):
@@ -469,8 +470,13 @@ class BaseGenerator(
 
     def _row_cost(self) -> int:
         space = self.model_.space
-        widest = max(space.n_codes, self.model_.trunk.width)
-        return max(1, space.n_tokens * widest // _TOKEN_SHARE)
+        # Logits are made once, features many times over.
+        widest = max(space.n_codes // 8, self.model_.trunk.width)
+        return max(1, int(space.n_tokens * widest * _FEATURE_COST))
+
+    def _rows_to_draw(self, device: torch.device) -> int:
+        """Number of rows that `_draw` gets at a time, of at most a block of `Draws`."""
+        return self._rows_at_once(device)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
