@@ -151,6 +151,15 @@ def test_nearest_codes_are_the_same_in_tables_of_any_size(
     assert codes.flatten().tolist() == expected
 
 
+@pytest.mark.parametrize("largest", [_base._largest, _base._largest_on_cpu])
+@given(k=st.integers(1, 40), n=st.integers(1, 70), seed=st.integers(0, 2**20))
+def test_the_largest_of_a_column_is_found_and_the_first_of_equals(
+    largest: Callable[[Tensor], Tensor], k: int, n: int, seed: int
+) -> None:
+    table = normals(k, n, seed=seed).round()
+    assert largest(table).tolist() == as_array(table).argmax(0).tolist()
+
+
 def test_distance_tables_stay_below_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
     addmm = torch.addmm
