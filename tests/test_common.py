@@ -1363,3 +1363,42 @@ def test_a_fit_on_cuda_learns_what_one_on_the_cpu_learns(estimator, precision):
     reader = Reader(pickle.dumps(cuda))
     reader.load()
     assert "torch" not in reader.modules
+
+
+class Waiting(Callback):
+    """Makes CUDA raise where a training step waits for it."""
+
+    def on_batch_begin(self, net, **kwargs):
+        torch.cuda.set_sync_debug_mode("error")
+
+    def on_batch_end(self, net, **kwargs):
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+def test_a_step_on_cuda_waits_for_nothing(estimator):
+    estimator.set_params(device="cuda", callbacks=[Waiting()])
+    try:
+        estimator.fit(X)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert estimator.n_iter_ > 0
+
+
+@pytest.mark.gpu
+def test_codes_on_cuda_are_those_on_the_cpu_but_for_near_ties(estimator):
+    if not hasattr(estimator, "encode"):
+        pytest.skip("it has no codes of its own")
+    estimator.set_params(device="cpu").fit(X)
+    codes, vectors = estimator.encode(X), estimator.codebook_
+    latents = (
+        estimator.model_.latents(torch.from_numpy(X[:, None].astype(np.float32)))
+        .flatten(0, 1)
+        .numpy()
+    )
+    other = estimator.set_params(device="cuda").encode(X)
+    apart = (codes != other).ravel()
+    assert apart.mean() < 0.01
+    first, second = vectors[codes.ravel()[apart]], vectors[other.ravel()[apart]]
+    distances = [np.square(latents[apart] - near).sum(1) for near in (first, second)]
+    assert_allclose(*distances, rtol=1e-2)

@@ -508,18 +508,28 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         -------
         result : ndarray of shape (n, ...)
         """
-        model, device = self._placed_model(double)
-        size = self._rows_at_once(device)
         result: np.ndarray | None = None
         with torch.inference_mode():
-            for start in range(0, len(rows), size):
-                batch = as_tensor(rows[start : start + size]).to(device)
-                part = function(model, batch).cpu().numpy()
+            for model, place, batch in self._placed_batches(rows, double):
+                part = function(model, batch)
                 if result is None:
-                    result = np.empty((len(rows), *part.shape[1:]), part.dtype)
-                result[start : start + size] = part
+                    # By numpy, which asks for large pages.
+                    dtype = part[:0].cpu().numpy().dtype
+                    result = np.empty((len(rows), *part.shape[1:]), dtype)
+                # To its place at once, also from another device.
+                torch.from_numpy(result[place]).copy_(part)
         assert result is not None, "callers pass at least one row"
         return result
+
+    def _placed_batches(
+        self, rows: np.ndarray, double: bool = False
+    ) -> Iterator[tuple[Any, slice, Tensor]]:
+        """Yield the model, the place of a batch among the rows, and the batch on its device."""
+        model, device = self._placed_model(double)
+        size = self._rows_at_once(device)
+        for start in range(0, len(rows), size):
+            place = slice(start, min(start + size, len(rows)))
+            yield model, place, as_tensor(rows[place]).to(device)
 
     # Parameters and state -----------------------------------------------------------------
 

@@ -7,6 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+# Numbers that are moved to a device at one time (16 MB of float32).
+_BLOCK = 2**22
+
 
 class Rows:
     """Rows of one or several arrays that share their first axis, without copying them.
@@ -68,9 +71,9 @@ class Batches:
         self.resident: list[Tensor] | None = None
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
-            # Eight bytes a number at most: int64, or float32 beside what it is made from.
+            # Eight bytes a number at most, those of int64.
             if sum(array.size * 8 for array in self.arrays) < free / 2:
-                self.resident = [as_tensor(array).to(device) for array in self.arrays]
+                self.resident = [move(array, device) for array in self.arrays]
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         """One pass over the rows."""
@@ -78,13 +81,17 @@ class Batches:
         if self.generator is not None:
             order = order[torch.randperm(len(order), generator=self.generator)]
         if self.resident is not None:
-            order = order.to(self.device)
-        for rows in order.tensor_split(self.n_batches):
+            order = send(order, self.device)
+        # One by one: a pass over a hundred million rows has millions of batches.
+        size, n_larger = divmod(len(order), self.n_batches)
+        for i in range(self.n_batches):
+            start = i * size + min(i, n_larger)
+            rows = order[start : start + size + (i < n_larger)]
             if self.resident is not None:
                 yield [tensor[rows] for tensor in self.resident]
             else:
                 index = rows.numpy()
-                yield [as_tensor(array[index]).to(self.device) for array in self.arrays]
+                yield [send(as_tensor(array[index]), self.device) for array in self.arrays]
 
     def forever(self) -> Iterator[list[Tensor]]:
         """Pass after pass, without an end."""
@@ -100,7 +107,23 @@ def count_batches(n_rows: int, batch_size: int) -> int:
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
-    """Return labels and codes as int64, series as float32 tensor that is safe to write to."""
+    """Return labels and codes as int64, series as float32 tensor with memory of its own."""
     wanted = np.int64 if array.dtype == np.int64 and array.ndim < 3 else np.float32
-    array = np.asarray(array, dtype=wanted, order="C")
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    return torch.from_numpy(np.array(array, dtype=wanted, order="C"))
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor of the CPU to a device; CUDA is not waited for, whatever it is doing."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def move(array: np.ndarray, device: torch.device) -> Tensor:
+    """Copy an array to a device block by block, so that there is no second one in memory."""
+    first = as_tensor(array[:1])
+    moved = torch.empty(array.shape, dtype=first.dtype, device=device)
+    rows = max(1, _BLOCK // first.numel())
+    for start in range(0, len(array), rows):
+        moved[start : start + rows] = as_tensor(array[start : start + rows])
+    return moved

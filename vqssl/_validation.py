@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-# Numbers that one finiteness check holds at a time (16 MB of float32).
-_BLOCK = 2**22
+# Numbers that one finiteness check holds at a time (4 MB of float32).
+_BLOCK = 2**20
 
 # An array with more channels per time point than this is taken for one with time in the middle.
 _MANY_CHANNELS = 4

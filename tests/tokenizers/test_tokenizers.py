@@ -825,6 +825,7 @@ def test_a_partial_fit_on_one_series_keeps_the_projector():
         assert_array_equal(value, projector[name])
 
 
+@small
 def test_partial_fit_refuses_other_augmentations():
     tokenizer = ssl_tokenizer(augmentations="noise").fit(X).set_params(augmentations="slope")
     with pytest.raises(ValueError, match="augmentations must stay 'noise' between calls"):

@@ -90,7 +90,8 @@ class ConvEncoder(nn.Module):
         # Token n sees the points around its cell [n s, (n + 1) s), edges repeated.
         x = F.pad(x, ((s + 1) // 2, s - (s + 1) // 2 + 1 + short), mode="replicate")
         fields = x.unfold(2, self.field, s).transpose(1, 2)  # (B, N, C, 2 s + 1)
-        h = self.stem(fields.flatten(2))  # (B, N, W)
+        # A copy: fields overlap in memory, and products of such matrices are made one by one.
+        h = self.stem(fields.flatten(2).contiguous())  # (B, N, W)
         for block in self.blocks:
             h = block(h)
         return self.head(h)  # (B, N, D)

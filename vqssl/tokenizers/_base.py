@@ -1,6 +1,7 @@
 """BaseTokenizer: what every tokenizer offers over a model that encodes and decodes."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,20 @@ from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator, blocks
 from vqssl.tokenizers._readout import (
+    Standard,
     block_weights,
     code_frequencies,
     pool_width,
     principal_axes,
-    readout,
+    project,
+    read_codes,
+    read_vectors,
 )
 
 OUTPUTS = ("codes", "features", "histogram", "latent", "quantized")
+
+# Takes codes (B, N) or latents (B, N, D), and where to write the rows (B, F).
+Reader = Callable[[Tensor, Standard, Tensor | None], Tensor]
 
 # Deviations of a feature below this share of the largest are taken for no variation.
 _NO_VARIATION = 1e-6
@@ -41,6 +48,10 @@ class TokenModel(nn.Module, ABC):
     @abstractmethod
     def tokens(self, x: Tensor) -> Tensor:
         """Codes, (B, C, L) -> (B, N) int64."""
+
+    def latents_and_tokens(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Both of them; a model that makes tokens of its latents encodes once for both."""
+        return self.latents(x), self.tokens(x)
 
     @abstractmethod
     def lookup(self, codes: Tensor) -> Tensor:
@@ -228,42 +239,72 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
         return self._inference(lambda m, x: code_frequencies(m.tokens(x), n_codes), series)
 
     def _standardised(self, output: str, series: np.ndarray) -> np.ndarray:
-        raw = self._inference(getattr(self, f"_raw_{output}"), series)
-        raw -= self._readout_moments[output][1].astype(np.float32)
-        raw *= self._readout_scale[output]
-        return raw
+        scale = self._readout_scale[output]
+        offset = -self._readout_moments[output][1] * scale
+        standard = Standard.of(scale, offset)
+        read = self._reader(output)
+        rows = np.empty((len(series), len(scale)), np.float32)
+        with torch.inference_mode():
+            for model, place, x in self._placed_batches(series):
+                tokens = model.latents(x) if output == "latent" else model.tokens(x)
+                # Straight to their place: rows take far more memory than series.
+                read(tokens, standard, torch.from_numpy(rows[place]))
+        return rows
 
-    def _raw_features(self, model: TokenModel, x: Tensor) -> Tensor:
-        codes = model.tokens(x)
-        pooled = self._pooled(model.lookup(codes))
-        return torch.cat([pooled, code_frequencies(codes, self._n_codes)], 1)
+    def _reader(self, output: str) -> Reader:
+        """Return what makes rows of codes ("features") or of latents ("latent")."""
+        # Copies: arrays of an estimator that joblib maps from a file cannot be written to.
+        axes = torch.tensor(self._axes)
+        if output == "latent":
+            return lambda z, standard, out: read_vectors(z, axes.to(z.device), standard, out)
+        vectors = torch.tensor(self._vectors)
+        table, dim = project(vectors, axes), vectors.shape[1]
+        return lambda c, standard, out: read_codes(c, table.to(c.device), dim, standard, out)
 
-    def _raw_latent(self, model: TokenModel, x: Tensor) -> Tensor:
-        return self._pooled(model.latents(x))
-
-    def _pooled(self, z: Tensor) -> Tensor:
-        # A copy: the axes of an estimator that joblib maps from a file cannot be written to.
-        return readout(z, torch.tensor(self._axes, device=z.device))
-
-    def _fit_readout(self, series: np.ndarray, go_on: bool) -> None:
+    def _fit_readout(self, series: np.ndarray, go_on: bool) -> np.ndarray:
         """Standardise the columns of the readouts by the training series, then weigh blocks.
 
         With `go_on`, by those of all calls of `partial_fit`, along the axes of the first.
+
+        Returns
+        -------
+        codes : ndarray of shape (n, N), int64
+            Of `series`.
         """
         if not go_on:
             self._axes = principal_axes(self._vectors)
-        moments: dict[str, Moments] = {}
+        codes, moments = self._training_statistics(series)
+        if go_on:
+            moments = {name: merge(self._readout_moments[name], moments[name]) for name in moments}
         self._readout_scale: dict[str, np.ndarray] = {}
         for output, n_codes in (("features", self._n_codes), ("latent", 0)):
-            raw = self._inference(getattr(self, f"_raw_{output}"), series)
-            new = (len(raw), raw.mean(0, dtype=np.float64), raw.var(0, dtype=np.float64))
-            moments[output] = merge(self._readout_moments[output], new) if go_on else new
             n_series, _, variance = moments[output]
             constant = variance <= _NO_VARIATION**2 * max(variance.max(), _NO_VARIATION**2)
             scale = np.where(constant, float(n_series < 2), 1 / np.sqrt(variance + constant))
             scale *= block_weights(self._vector_dim, n_codes)
             self._readout_scale[output] = scale.astype(np.float32)
         self._readout_moments = moments
+        return codes
+
+    def _training_statistics(self, series: np.ndarray) -> tuple[np.ndarray, "dict[str, Moments]"]:
+        """Codes of series, and moments of what features and latent pools are made from."""
+        width = pool_width(self._vector_dim)
+        raw = {
+            name: (self._reader(name), Standard.of(np.ones(n), np.zeros(n)))
+            for name, n in (("features", width + self._n_codes), ("latent", width))
+        }
+        codes = np.empty((len(series), self.n_tokens_), np.int64)
+        moments: dict[str, Moments] = {}
+        with torch.inference_mode():
+            # Batch by batch, as the readouts of all series may not fit into memory.
+            for model, place, x in self._placed_batches(series):
+                latents, tokens = model.latents_and_tokens(x)
+                codes[place] = tokens.cpu().numpy()
+                for name, some in (("features", tokens), ("latent", latents)):
+                    read, standard = raw[name]
+                    new = moments_of(read(some, standard, None))
+                    moments[name] = merge(moments[name], new) if name in moments else new
+        return codes, moments
 
     # Sizes, checks ------------------------------------------------------------------------
 
@@ -292,6 +333,10 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
             "latent": pool_width(self._vector_dim),
             "quantized": self.n_tokens_ * self._vector_dim,
         }[self.output]
+
+    def _row_cost(self) -> int:
+        # Encoder and decoder work on tokens, of four points each by default up to 512.
+        return max(4 * self.n_tokens_, super()._row_cost() // 4)
 
     def _series(self, X: Any) -> np.ndarray:
         self._check_is_fitted()
@@ -325,9 +370,8 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
         self.code_sizes_ = np.asarray(model.code_sizes, dtype=np.int64)
         self.token_groups_ = list(model.token_groups)
         self.n_tokens_ = len(self.code_sizes_)
-        codes = self._inference(lambda model, x: model.tokens(x), series)
+        codes = self._fit_readout(series, go_on)
         self.perplexity_ = [perplexity(codes[:, group]) for group in self.token_groups_]
-        self._fit_readout(series, go_on)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -338,6 +382,14 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
 
 # Number of series, mean and variance of each column.
 Moments = tuple[int, np.ndarray, np.ndarray]
+
+
+def moments_of(rows: Tensor) -> Moments:
+    """Moments of the columns of a tensor (n, F), in float64."""
+    rows = rows.double()
+    mean = rows.mean(0)
+    variance = rows.sub_(mean).square_().mean(0)
+    return len(rows), mean.cpu().numpy(), variance.cpu().numpy()
 
 
 def merge(first: Moments, second: Moments) -> Moments:
