@@ -18,9 +18,13 @@ STEPS = 200
 
 def test_a_pipeline_on_raw_series_beats_the_nearest_neighbour(load_ucr):
     data = load_ucr("GunPoint")
-    pipeline = make_pipeline(SSLVQTokenizer(max_iter=STEPS, random_state=0), SVC())
-    accuracy = pipeline.fit(data.X_train, data.y_train).score(data.X_test, data.y_test)
-    assert accuracy > 0.913  # 1-NN with Euclidean distance, UCR archive
+    accuracy = [
+        make_pipeline(SSLVQTokenizer(max_iter=STEPS, random_state=seed), SVC())
+        .fit(data.X_train, data.y_train)
+        .score(data.X_test, data.y_test)
+        for seed in range(3)
+    ]
+    assert np.mean(accuracy) > 0.913  # 1-NN with Euclidean distance, UCR archive
 
 
 @pytest.mark.parametrize("name", ["TwoPatterns", "Wafer"])

@@ -1,9 +1,9 @@
 """Row `sampling`: seconds of 32 series of one class, codes and decoding, against timevqvae.
 
 Weights are untrained or nearly so, which changes no time. The peer decodes with the settings
-of its README: ten steps for each of its two bands, no guidance. Ours are the defaults; with as
-many steps as the peer takes in all; and that without guidance, so that both networks are
-called equally often.
+of its README: ten steps for each of its two bands, no guidance. Ours are the defaults; those
+in bfloat16; with as many steps as the peer takes in all; and that without guidance, so that
+both networks are called equally often.
 """
 
 from functools import partial
@@ -35,9 +35,11 @@ def run(settings: Settings) -> Result:
             generator = MaskGITGenerator(
                 FrozenEstimator(tokenizer), device="cpu", random_state=0, max_iter=5
             ).fit(series.X, series.y)
-            default = {name: getattr(generator, name) for name in ("n_steps", "guidance_scale")}
+            names = ("n_steps", "guidance_scale", "precision")
+            default = {name: getattr(generator, name) for name in names}
             variants = {
                 f"defaults (n_steps={default['n_steps']})": {},
+                "bfloat16": {"precision": "bfloat16"},
                 f"n_steps={n_steps}": {"n_steps": n_steps},
                 f"n_steps={n_steps}, no guidance": {"n_steps": n_steps, "guidance_scale": 0.0},
             }

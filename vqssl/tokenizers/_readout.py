@@ -1,7 +1,7 @@
 """From tokens to one vector per series: multi-scale pools and code frequencies."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ _ROUNDING = 1e-6
 
 # Numbers that pooling works on at one time: what stays in the cache of a CPU core, and 64 MB
 # elsewhere.
-_CPU_PIECE = 2**18
+_CPU_PIECE = 2**19
 _PIECE = 2**24
 
 
@@ -137,9 +137,9 @@ def read_codes(
     rows : Tensor of shape (B, 45 (D + A) + K)
     """
 
-    def look_up(some: Tensor, tokens: Tensor | None) -> Tensor:
-        some = some.t()  # (N, b)
-        return F.embedding(some if tokens is None else some.index_select(0, tokens), table)
+    def look_up(some: Tensor, plan: "_Plan") -> Iterator[Tensor]:
+        for column in plan.arrange(some.t()):
+            yield F.embedding(column, table)
 
     return _read(codes, look_up, (dim, table.shape[1] - dim, len(table)), standard, out)
 
@@ -164,16 +164,16 @@ def read_vectors(
     """
     _, n_tokens, dim = vectors.shape
 
-    def join(some: Tensor, tokens: Tensor | None) -> Tensor:
-        z = project(some.transpose(0, 1).flatten(0, 1), axes).unflatten(0, (n_tokens, -1))
-        return z if tokens is None else z.index_select(0, tokens)
+    def join(some: Tensor, plan: "_Plan") -> Iterator[Tensor]:
+        joined = project(some.transpose(0, 1).flatten(0, 1), axes)
+        yield from plan.arrange(joined.unflatten(0, (n_tokens, -1)))
 
     return _read(vectors, join, (dim, axes.shape[1], 0), standard, out)
 
 
 def _read(
     tokens: Tensor,
-    to_vectors: Callable[[Tensor, Tensor | None], Tensor],
+    to_vectors: Callable[[Tensor, "_Plan"], Iterator[Tensor]],
     sizes: tuple[int, int, int],
     standard: Standard,
     out: Tensor | None,
@@ -194,7 +194,7 @@ def _read(
     for some, target in zip(tokens.split(size), out.split(size), strict=True):
         rows = target if target.device == device else torch.empty_like(target, device=device)
         *columns, frequencies = rows.split(widths, 1)
-        pools = _pool(to_vectors(some, plan.tokens), plan).transpose(0, 1)  # (b, 45, D + A)
+        pools = _pool(to_vectors(some, plan), plan).transpose(0, 1)  # (b, 45, D + A)
         parts = pools.split([dim, n_axes], 2)
         for part, by, at, place in zip(parts, scales, offsets, columns, strict=True):
             shape = part.shape[1:]
@@ -221,8 +221,14 @@ class _Plan(NamedTuple):
     n_rows: int  # 8 n, where n is the number of tokens in the largest of the eighths
     tokens: Tensor | None  # (8 n,) tokens of the eighths, filled up with their first ones
     share: Tensor  # (8, 1, 1) of a token in its eighth
-    filled: Tensor | None  # (8, 1, 1) tokens it was filled up with, by its count
+    fillers: dict[int, Tensor]  # (8, 1, 1) 0 for fillers, else 1, by place in the eighth
     merges: list[_Merge]  # from the eighths to the quarters, the halves, the whole
+
+    def arrange(self, tokens: Tensor) -> tuple[Tensor, ...]:
+        """The first tokens of all eighths, the second ones, and so on: (N, ...) to (8, ...)."""
+        if self.tokens is not None:
+            tokens = tokens.index_select(0, self.tokens)
+        return tokens.unflatten(0, (_SCALES[-1], -1)).unbind(1)
 
 
 @functools.lru_cache
@@ -236,7 +242,7 @@ def _plan(n_tokens: int, device: torch.device) -> _Plan:
     place = np.arange(count.max())  # (n,)
     first = np.array([[window.start] for window in eighths])
     tokens = np.where(place < count[:, None], first + place, first)  # (8, n)
-    filled = (count.max() - count) / count
+    real = place[:, None] < count  # (n, 8)
     merges = []
     parts = len(count)
     sizes = count
@@ -254,24 +260,24 @@ def _plan(n_tokens: int, device: torch.device) -> _Plan:
         tokens.size,
         None if regular else torch.tensor(tokens.ravel(), device=device),
         constant(1 / count),
-        constant(filled) if filled.any() else None,
+        {i: constant(real[i]) for i in place if not real[i].all()},
         merges,
     )
 
 
-def _pool(z: Tensor, plan: _Plan) -> Tensor:
+def _pool(tokens: Iterator[Tensor], plan: _Plan) -> Tensor:
     """Mean, maximum and deviation over the whole and over its parts.
 
-    Mean and variance of the eighths take two passes, as squares of large numbers would
-    leave nothing of small deviations; those of the other windows follow from them (Chan,
-    Golub and LeVeque 1983, equation 2.1). All of it is done with differences between
-    vectors, which leave little to round: in windows of equal vectors the deviation is 0.
+    Mean and variance of the eighths are updated token by token (Welford 1962), those of the
+    other windows follow from them (Chan, Golub and LeVeque 1983, equation 2.1). All variance
+    comes from differences, which are 0 where all vectors of a window are equal; squares of
+    large numbers would leave nothing of small deviations.
 
     Parameters
     ----------
-    z : Tensor of shape (8 n, B, D + A)
-        Vectors of the tokens of `plan`; overwritten. Series are in the middle, so that each
-        operation runs through memory without jumps.
+    tokens : iterator of Tensor of shape (8, B, D + A)
+        Vectors of one token in each eighth; overwritten, but for the first. Series are in
+        the middle, so that each operation runs through memory without jumps.
     plan : _Plan
 
     Returns
@@ -279,20 +285,20 @@ def _pool(z: Tensor, plan: _Plan) -> Tensor:
     pools : Tensor of shape (45, B, D + A)
         The deviation divides by the number of tokens, not by one less.
     """
-    z = z.unflatten(0, (_SCALES[-1], -1))  # (8, n, B, D + A)
-    pools = z.new_empty(_WINDOWS, _STATISTICS, *z.shape[2:])
+    first = next(tokens)
+    pools = first.new_empty(_WINDOWS, _STATISTICS, *first.shape[1:])
     mean, largest, variance = pools[_SCALES[-1] - 1 :].unbind(1)  # (8, B, D + A) each
-    torch.amax(z, 1, out=largest)
-    first = z[:, 0].clone()
-    z -= first.unsqueeze(1)
-    shift = z.sum(1).mul_(plan.share)
-    z -= shift.unsqueeze(1)
-    start = first[0].clone()
-    first -= start
-    torch.add(first, shift, out=mean)
-    torch.mul(z.square_().sum(1), plan.share, out=variance)
-    if plan.filled is not None:
-        variance.addcmul_(plan.filled, shift.square_(), value=-1)
+    mean.copy_(first)
+    largest.copy_(first)
+    variance.zero_()
+    for i, token in enumerate(tokens, start=1):
+        torch.maximum(largest, token, out=largest)
+        token -= mean
+        if i in plan.fillers:
+            token *= plan.fillers[i]
+        mean.add_(token, alpha=1 / (i + 1))
+        variance.addcmul_(token, token, value=i / (i + 1))
+    variance *= plan.share
     for merge in plan.merges:
         parts = len(merge.share)
         finer = pools[2 * parts - 1 : 4 * parts - 1]
@@ -312,9 +318,9 @@ def _pool(z: Tensor, plan: _Plan) -> Tensor:
             mean.addcmul_(merge.twice, apart, value=-1)
             variance.addcmul_(merge.twice, apart.square_(), value=-1)
             variance.addcmul_(variance, merge.twice)
-    means, _, variances = pools.unbind(1)
-    means += start
+    variances = pools[:, 2]
     if plan.tokens is not None:
+        # Taking a token away may round to less than nothing.
         variances.clamp_(min=0)
     variances.sqrt_()
     return pools.flatten(0, 1)

@@ -87,6 +87,10 @@ class VQVAE(TokenModel):
     def tokens(self, x: Tensor) -> Tensor:
         return self.quantizer.encode(self.latents(x))
 
+    def latents_and_tokens(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        latents = self.latents(x)
+        return latents, self.quantizer.encode(latents)
+
     def lookup(self, codes: Tensor) -> Tensor:
         return self.quantizer.lookup(codes)
 
