@@ -178,7 +178,7 @@ def compare(trials: list[dict[str, Any]], clock: str, margin: float, name: str) 
     line = Line(
         f"time to quality{f' + {margin:.0%}' if margin else ''}, {name}",
         None,
-        bar=BAR,
+        bar=None if margin else BAR,
         note=f"target {median(targets):.4f} nats; our lowest {lowest:.4f}",
     )
     theirs = [their[clock] for _, their in pairs if their is not None]
