@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from speed_rows.peers import need
-from speed_rows.report import Bar, Line, Result, Settings, counted, seconds_text
+from speed_rows.report import Bar, Line, Result, Settings, compared, counted
 from speed_rows.steps import with_threads
-from speed_rows.timing import clock_of, median, quartiles, ratios, take_turns
+from speed_rows.timing import clock_of, take_turns
 from vqssl.quantizers import EMAQuantizer, GradientQuantizer
 
 N_SERIES, N_TOKENS, DIM = 64, 32, 64
@@ -37,18 +37,8 @@ def run(settings: Settings) -> Result:
                     seconds = take_turns(sides, repeats, clock_of(threads))
                 name = f"{kind}, K={n_codes}, {counted(threads)}"
                 raw[name] = seconds
-                factors = ratios(seconds["theirs"], seconds["ours"])
-                lines.append(
-                    Line(
-                        name,
-                        median(factors),
-                        seconds_text(median(seconds["ours"])),
-                        seconds_text(median(seconds["theirs"])),
-                        # Lines for all threads are for information.
-                        bar=bar if threads == settings.threads else None,
-                        quartiles=quartiles(factors),
-                    )
-                )
+                # Lines for all threads are for information.
+                lines.append(compared(name, seconds, bar if threads == settings.threads else None))
     return Result(lines, raw)
 
 

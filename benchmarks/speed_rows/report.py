@@ -14,6 +14,7 @@ import sklearn
 import torch
 
 import vqssl
+from speed_rows.timing import median, quartiles, ratios
 
 PEERS = ("timevqvae", "vector-quantize-pytorch")
 
@@ -96,6 +97,19 @@ class Line:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {"bar": None if self.bar is None else str(self.bar)}
+
+
+def compared(name: str, seconds: dict[str, list[float]], bar: Bar | None = None) -> Line:
+    """The line of two sides, "ours" and "theirs", that took turns."""
+    factors = ratios(seconds["theirs"], seconds["ours"])
+    return Line(
+        name,
+        median(factors),
+        seconds_text(median(seconds["ours"])),
+        seconds_text(median(seconds["theirs"])),
+        bar=bar,
+        quartiles=quartiles(factors),
+    )
 
 
 @dataclass

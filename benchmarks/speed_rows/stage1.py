@@ -16,7 +16,7 @@ import numpy as np
 
 from speed_rows import data
 from speed_rows.peer_timevqvae import VQVAETraining, bits, make_vqvae, reconstruction_error
-from speed_rows.report import Bar, Line, Result, Settings, counted, seconds_text
+from speed_rows.report import Bar, Line, Result, Settings, compared, counted, seconds_text
 from speed_rows.steps import Steps, with_threads
 from speed_rows.timing import Stopwatch, clock_of, median, quartiles, ratios, take_turns
 from vqssl import VQTokenizer
@@ -140,16 +140,7 @@ def step_lines(
                     "theirs": VQVAETraining(series.X, 10_000, 0, batch_size),
                 }
                 seconds = take_turns(sides, 2 if settings.short else 7, clock_of(threads))
-            factors = ratios(seconds["theirs"], seconds["ours"])
             name = f"step, B={batch_size}, L={series.X.shape[2]}, {counted(threads)}"
             raw[name] = seconds
-            lines.append(
-                Line(
-                    name,
-                    median(factors),
-                    seconds_text(median(seconds["ours"])),
-                    seconds_text(median(seconds["theirs"])),
-                    quartiles=quartiles(factors),
-                )
-            )
+            lines.append(compared(name, seconds))
     return lines, raw

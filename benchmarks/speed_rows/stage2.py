@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from speed_rows import data
 from speed_rows.peer_timevqvae import PriorTraining
-from speed_rows.report import Bar, Line, Result, Settings, counted, seconds_text
+from speed_rows.report import Bar, Line, Result, Settings, compared, counted, seconds_text
 from speed_rows.steps import Steps, with_threads
 from speed_rows.timing import Stopwatch, clock_of, median, quartiles, ratios, take_turns
 from vqssl import MaskGITGenerator, VQTokenizer
@@ -210,16 +210,7 @@ def step_lines(task: Task, settings: Settings) -> tuple[list[Line], dict[str, An
                 "theirs": task.peer(10_000, 0, batch_size=64),
             }
             seconds = take_turns(sides, 2 if settings.short else 7, clock_of(threads))
-        factors = ratios(seconds["theirs"], seconds["ours"])
         name = f"step, B=64, N={task.codes.shape[1]}, {counted(threads)}"
         raw[name] = seconds
-        lines.append(
-            Line(
-                name,
-                median(factors),
-                seconds_text(median(seconds["ours"])),
-                seconds_text(median(seconds["theirs"])),
-                quartiles=quartiles(factors),
-            )
-        )
+        lines.append(compared(name, seconds))
     return lines, raw

@@ -199,10 +199,12 @@ def fill(
         kept = left - min(counts[step], left - 1)
         if fixed is not None:
             at = fixed[:, n_unknown - left :][:, :kept]  # (B, kept)
-            drawn, _ = _draw(predict, codes, at, draws.codes(step), temperature)
         else:
             at = unknown.long().argsort(dim=1, descending=True, stable=True)[:, :left]
-            drawn, log_p = _draw(predict, codes, at, draws.codes(step), temperature)
+        logits = soften(predict(codes, at), temperature)  # (B, M, K)
+        drawn = draw_codes(logits, draws.codes(step).gather(1, at))
+        if fixed is None:
+            log_p = logits.log_softmax(-1).gather(2, drawn.unsqueeze(2)).squeeze(2)
             noise = choice_temperature * (1 - (step + 1) / n_steps)
             confidence = log_p + noise * _gumbel(draws.order(step).gather(1, at))
             first = confidence.argsort(dim=1, descending=True, stable=True)[:, :kept]
@@ -213,19 +215,6 @@ def fill(
         if left == 0:
             break
     return codes
-
-
-def _draw(
-    predict: Callable[[Tensor, Tensor], Tensor],
-    codes: Tensor,
-    at: Tensor,
-    u: Tensor,
-    temperature: float,
-) -> tuple[Tensor, Tensor]:
-    """Codes drawn for the tokens `at` by numbers (B, N), and their log-probabilities, (B, M)."""
-    logits = soften(predict(codes, at), temperature)  # (B, M, K)
-    drawn = draw_codes(logits, u.gather(1, at))
-    return drawn, logits.log_softmax(-1).gather(2, drawn.unsqueeze(2)).squeeze(2)
 
 
 def _queue(unknown: Tensor, n_unknown: int, draws: Draws, order: str) -> Tensor:
