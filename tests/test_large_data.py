@@ -75,7 +75,7 @@ for name, X in VIEWS.items():
     found[f"fit {name}"] = growth(lambda: VQTokenizer(**SMALL).fit(X) and None)
     found[f"encode {name}"] = growth(lambda: tokenizer.encode(X))
     found[f"transform {name}"] = growth(lambda: tokenizer.transform(X))
-# Features of 10,000 series, which the statistics of the readout are taken from, fill 160 MB.
+# Features of 10,000 series, which the statistics of the readout are taken from, fill 370 MB.
 few = np.array(VIEWS["plain"][:10_000, :32])
 found["fit wide"] = growth(lambda: VQTokenizer(max_iter=3, device="cpu").fit(few) and None)
 print(json.dumps(found))

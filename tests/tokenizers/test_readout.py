@@ -1,4 +1,4 @@
-"""Pools and code frequencies, held against the loop that they are short for."""
+"""Pools, autocovariances and code frequencies, held against the loops they are short for."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,17 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from vqssl.tokenizers import _readout
+from vqssl.tokenizers._autocovariance import LAGS, autocovariances
 from vqssl.tokenizers._readout import (
+    Axes,
     Standard,
+    autocovariance_columns,
     code_frequencies,
-    pool_width,
     principal_axes,
     project,
     read_codes,
     read_vectors,
+    readout_width,
     windows,
 )
 
@@ -34,7 +37,16 @@ def make_codes(n, n_tokens, n_codes=11, seed=1):
 
 
 def axes_of(codebook):
-    return torch.from_numpy(principal_axes(codebook.numpy()).copy())
+    return Axes(*map(torch.tensor, principal_axes(codebook.numpy())))
+
+
+def own_axes(dim):
+    """The axes that vectors of dimension D are given along."""
+    return Axes(torch.zeros(dim, dtype=torch.float64), torch.eye(dim, dtype=torch.float64))
+
+
+def make_tokens(n, n_tokens, dim=5, seed=2):
+    return torch.randn(n, n_tokens, dim, generator=torch.Generator().manual_seed(seed))
 
 
 def unchanged(width):
@@ -43,12 +55,13 @@ def unchanged(width):
 
 def features(codes, codebook, standard=None, out=None):
     axes = axes_of(codebook)
-    standard = standard or unchanged(pool_width(codebook.shape[1]) + len(codebook))
-    return read_codes(codes, project(codebook, axes), codebook.shape[1], standard, out)
+    n_codes, dim = codebook.shape
+    standard = standard or unchanged(readout_width(dim, n_codes))
+    return read_codes(codes, project(codebook, axes), dim, standard, out)
 
 
 def latent(vectors, axes, standard=None, out=None):
-    return read_vectors(vectors, axes, standard or unchanged(pool_width(vectors.shape[2])), out)
+    return read_vectors(vectors, axes, standard or unchanged(readout_width(vectors.shape[2])), out)
 
 
 def pools_by_loop(z):
@@ -61,9 +74,21 @@ def pools_by_loop(z):
     return torch.cat(columns, 1)
 
 
+def autocovariances_by_loop(a):
+    """Mean of the outer products of all pairs of tokens a lag apart, in float64."""
+    a = a.double()
+    n, n_tokens, n_axes = a.shape
+    products = torch.zeros(n, len(LAGS), n_axes, n_axes, dtype=torch.float64)
+    for place, lag in enumerate(LAGS):
+        for t in range(n_tokens - lag):
+            products[:, place] += a[:, t, :, None] * a[:, t + lag, None, :] / (n_tokens - lag)
+    return products.flatten(1)
+
+
 def latent_by_loop(vectors, axes):
-    projected = (vectors.double() @ axes).float()
-    return torch.cat([pools_by_loop(vectors), pools_by_loop(projected)], 1)
+    along_axes = (vectors.double() - axes.centre) @ axes.directions
+    pools = [pools_by_loop(vectors), pools_by_loop(along_axes.float())]
+    return torch.cat([*pools, autocovariances_by_loop(along_axes)], 1)
 
 
 def deviations(rows, dim):
@@ -96,10 +121,10 @@ def test_features_are_pools_by_loop_and_counts(n_tokens):
 @pytest.mark.parametrize("n_tokens", N_TOKENS)
 def test_latents_are_pooled_as_by_loop(n_tokens):
     codebook = make_codebook(dim=30)
-    z = torch.randn(9, n_tokens, 30, generator=torch.Generator().manual_seed(2))
+    z = make_tokens(9, n_tokens, 30)
     for vectors in (z, z.transpose(0, 1).contiguous().transpose(0, 1)):
         found = latent(vectors, axes_of(codebook))
-        assert found.shape == (9, pool_width(30))
+        assert found.shape == (9, 45 * (30 + 24) + 9 * 24**2)
         assert_allclose(found, latent_by_loop(z, axes_of(codebook)), rtol=1e-4, atol=1e-5)
 
 
@@ -142,9 +167,56 @@ def test_small_deviations_from_a_large_level_are_seen(n_tokens, place):
     z = torch.full((3, n_tokens, 4), level)
     z[:, place] += 0.0625
     expected = deviations(pools_by_loop(z), 4)
-    found = deviations(latent(z, torch.eye(4, dtype=torch.float64)), 4)
+    found = deviations(latent(z, own_axes(4)), 4)
     assert expected[:, 0].min() > 0.002
     assert_allclose(found, expected, rtol=1e-4, atol=1e-7 * level)
+
+
+@pytest.mark.parametrize("n_tokens", N_TOKENS)
+def test_autocovariances_are_those_by_loop(n_tokens):
+    a = make_tokens(7, n_tokens)
+    found = autocovariances(a)
+    assert found.dtype == torch.float32
+    assert_allclose(found.flatten(1), autocovariances_by_loop(a), rtol=1e-5, atol=1e-6)
+    assert_array_equal((found == 0).all(2)[0], [lag >= n_tokens for lag in LAGS])
+
+
+@pytest.mark.parametrize("n_tokens", N_TOKENS)
+def test_time_backwards_transposes_autocovariances(n_tokens):
+    a = make_tokens(7, n_tokens)
+    forwards, backwards = (
+        autocovariances(tokens).unflatten(2, (5, 5)) for tokens in (a, a.flip(1))
+    )
+    assert_allclose(backwards, forwards.transpose(2, 3), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_tokens", N_TOKENS)
+def test_autocovariances_at_lag_zero_share_out_the_mean_squared_norm(n_tokens):
+    a = make_tokens(7, n_tokens)
+    products = autocovariances(a)[:, 0].unflatten(1, (5, 5))
+    assert_allclose(products, products.transpose(1, 2), rtol=1e-6)
+    trace = products.diagonal(dim1=1, dim2=2).sum(1)
+    assert_allclose(trace, a.square().sum(2).mean(1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("start", [1, 13, 44])
+def test_autocovariances_of_a_pattern_do_not_depend_on_where_it_is(start):
+    pattern = make_tokens(7, 20)
+    first, other = torch.zeros(2, 7, 64, 5)
+    first[:, :20] = pattern
+    other[:, start : start + 20] = pattern
+    assert_allclose(autocovariances(other), autocovariances(first), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("level", [1e3, -1e4])
+def test_a_large_common_level_leaves_autocovariances_their_precision(level):
+    # About zero, products of 1e6 and more would be wrong by 0.06 and more.
+    codebook, codes = make_codebook(level=level), make_codes(7, 35)
+    centred = codebook.double() - codebook.double().mean(0)
+    expected = autocovariances_by_loop(centred[codes] @ axes_of(codebook).directions)
+    columns = autocovariance_columns(5)
+    for rows in (features(codes, codebook), latent(codebook[codes], axes_of(codebook))):
+        assert_allclose(rows[:, columns], expected, rtol=1e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("n_tokens", [5, 32, 35])
@@ -178,6 +250,6 @@ def test_rows_do_not_depend_on_how_many_are_read_at_a_time(n_tokens, piece, monk
 def test_a_plan_made_in_inference_mode_serves_outside_of_it_too():
     z = torch.randn(2, 19, 4)
     with torch.inference_mode():
-        expected = latent(z, torch.eye(4, dtype=torch.float64))
-    found = latent(z.clone().requires_grad_(False), torch.eye(4, dtype=torch.float64))
+        expected = latent(z, own_axes(4))
+    found = latent(z.clone().requires_grad_(False), own_axes(4))
     assert_array_equal(found, expected)

@@ -13,14 +13,16 @@ from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator, blocks
 from vqssl.tokenizers._readout import (
+    Axes,
     Standard,
+    autocovariance_columns,
     block_weights,
     code_frequencies,
-    pool_width,
     principal_axes,
     project,
     read_codes,
     read_vectors,
+    readout_width,
 )
 
 OUTPUTS = ("codes", "features", "histogram", "latent", "quantized")
@@ -254,7 +256,7 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
     def _reader(self, output: str) -> Reader:
         """Return what makes rows of codes ("features") or of latents ("latent")."""
         # Copies: arrays of an estimator that joblib maps from a file cannot be written to.
-        axes = torch.tensor(self._axes)
+        axes = Axes(*map(torch.tensor, self._axes))
         if output == "latent":
             return lambda z, standard, out: read_vectors(z, axes.to(z.device), standard, out)
         vectors = torch.tensor(self._vectors)
@@ -279,7 +281,7 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
         self._readout_scale: dict[str, np.ndarray] = {}
         for output, n_codes in (("features", self._n_codes), ("latent", 0)):
             n_series, _, variance = moments[output]
-            constant = variance <= _NO_VARIATION**2 * max(variance.max(), _NO_VARIATION**2)
+            constant = _is_constant(variance, autocovariance_columns(self._vector_dim))
             scale = np.where(constant, float(n_series < 2), 1 / np.sqrt(variance + constant))
             scale *= block_weights(self._vector_dim, n_codes)
             self._readout_scale[output] = scale.astype(np.float32)
@@ -288,11 +290,10 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
 
     def _training_statistics(self, series: np.ndarray) -> tuple[np.ndarray, "dict[str, Moments]"]:
         """Codes of series, and moments of what features and latent pools are made from."""
-        width = pool_width(self._vector_dim)
-        raw = {
-            name: (self._reader(name), Standard.of(np.ones(n), np.zeros(n)))
-            for name, n in (("features", width + self._n_codes), ("latent", width))
-        }
+        raw = {}
+        for name, n_codes in (("features", self._n_codes), ("latent", 0)):
+            width = readout_width(self._vector_dim, n_codes)
+            raw[name] = self._reader(name), Standard.of(np.ones(width), np.zeros(width))
         codes = np.empty((len(series), self.n_tokens_), np.int64)
         moments: dict[str, Moments] = {}
         with torch.inference_mode():
@@ -328,9 +329,9 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
         self._check_output()
         return {
             "codes": self.n_tokens_,
-            "features": pool_width(self._vector_dim) + self._n_codes,
+            "features": readout_width(self._vector_dim, self._n_codes),
             "histogram": self._n_codes,
-            "latent": pool_width(self._vector_dim),
+            "latent": readout_width(self._vector_dim),
             "quantized": self.n_tokens_ * self._vector_dim,
         }[self.output]
 
@@ -399,6 +400,17 @@ def merge(first: Moments, second: Moments) -> Moments:
     shift = other_mean - mean
     spread = (1 - share) * variance + share * other_variance
     return n + m, mean + share * shift, spread + share * (1 - share) * shift**2
+
+
+def _is_constant(variance: np.ndarray, products: slice) -> np.ndarray:
+    """Columns that vary by no more than rounding (F,).
+
+    Products of coordinates, in the square of the units of the others, are held against the
+    largest of their own: large ones would make rounding of the frequencies of rare codes.
+    """
+    largest = np.full(len(variance), np.delete(variance, products).max())
+    largest[products] = variance[products].max()
+    return variance <= _NO_VARIATION**2 * np.maximum(largest, _NO_VARIATION**2)
 
 
 def perplexity(codes: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""From tokens to one vector per series: multi-scale pools and code frequencies."""
+"""From tokens to one vector per series: pools, autocovariances and code frequencies."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vqssl.tokenizers._autocovariance import autocovariance_width, autocovariances
+
 # The whole series, its halves, quarters and eighths.
 _SCALES = (1, 2, 4, 8)
 _WINDOWS = sum(_SCALES)
@@ -16,8 +18,7 @@ _STATISTICS = 3  # mean, maximum, deviation
 _POOLS = _WINDOWS * _STATISTICS
 
 # Principal axes of the codebook that latents are pooled along, beside their own D axes; the
-# weight of that half of the readout; and the share of the largest variance below which an
-# axis is rounding.
+# weight of those pools; and the share of the largest variance below which an axis is rounding.
 _AXES = 24
 _AXES_WEIGHT = 2.0
 _ROUNDING = 1e-6
@@ -37,12 +38,29 @@ def windows(n_tokens: int) -> list[slice]:
     return bounds
 
 
-def pool_width(dim: int) -> int:
-    """Number of columns that `readout` makes of vectors of dimension D."""
-    return _POOLS * (dim + min(_AXES, dim))
+def readout_width(dim: int, n_codes: int = 0) -> int:
+    """Number of columns of a readout of vectors of dimension D, with K code frequencies."""
+    return autocovariance_columns(dim).stop + n_codes
 
 
-def principal_axes(codebook: np.ndarray) -> np.ndarray:
+def autocovariance_columns(dim: int) -> slice:
+    """Columns of a readout that hold autocovariances: those between pools and frequencies."""
+    n_axes = min(_AXES, dim)
+    start = _POOLS * (dim + n_axes)
+    return slice(start, start + autocovariance_width(n_axes))
+
+
+class Axes(NamedTuple):
+    """Axes to project vectors on."""
+
+    centre: Tensor  # (D,) float64
+    directions: Tensor  # (D, A) float64, in columns
+
+    def to(self, device: torch.device) -> "Axes":
+        return Axes(self.centre.to(device), self.directions.to(device))
+
+
+def principal_axes(codebook: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Directions in which the vectors of a codebook (K, D) differ most.
 
     The coordinates of latents are strongly correlated: of a plain VQ-VAE on smooth series,
@@ -51,19 +69,23 @@ def principal_axes(codebook: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    axes : ndarray of shape (D, min(24, D)), float64
+    centre : ndarray of shape (D,), float64
+        Mean of the vectors.
+    directions : ndarray of shape (D, min(24, D)), float64
         Orthonormal columns by falling variance; zero where the variance is rounding.
     """
-    centred = codebook.astype(np.float64) - codebook.mean(0, dtype=np.float64)
-    variances, axes = np.linalg.eigh(centred.T @ centred)
-    variances, axes = variances[::-1], axes[:, ::-1]
-    # The sign of an axis is arbitrary: its largest entry is made positive.
-    axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])
-    return np.where(variances > _ROUNDING * variances[0], axes, 0.0)[:, :_AXES]
+    centre = codebook.mean(0, dtype=np.float64)
+    centred = codebook - centre
+    variances, directions = np.linalg.eigh(centred.T @ centred)
+    variances, directions = variances[::-1], directions[:, ::-1]
+    # The sign of a direction is arbitrary: its largest entry is made positive.
+    largest = directions[np.abs(directions).argmax(0), np.arange(directions.shape[1])]
+    directions = directions * np.sign(largest)
+    return centre, np.where(variances > _ROUNDING * variances[0], directions, 0.0)[:, :_AXES]
 
 
 def block_weights(dim: int, n_codes: int = 0) -> np.ndarray:
-    """Weights that give every scale, and the code frequencies, the same total variance.
+    """Weights that give scales, autocovariances and code frequencies the same total variance.
 
     Standardised columns alone would let the eighths drown the whole and the frequencies,
     since they are eight times as many. Pools along principal axes weigh double.
@@ -73,34 +95,37 @@ def block_weights(dim: int, n_codes: int = 0) -> np.ndarray:
     dim : int
         D, dimension of the pooled vectors.
     n_codes : int, default=0
-        K, number of code frequencies after the pools.
+        K, number of code frequencies at the end.
 
     Returns
     -------
-    weights : ndarray of shape (pool_width(D) + K,)
+    weights : ndarray of shape (readout_width(D, K),)
         1 for the columns of the whole series.
     """
     whole = _STATISTICS * dim
     blocks = [(whole * parts, 1.0) for parts in _SCALES]
-    blocks += [(_STATISTICS * min(_AXES, dim) * parts, _AXES_WEIGHT) for parts in _SCALES]
+    n_axes = min(_AXES, dim)
+    blocks += [(_STATISTICS * n_axes * parts, _AXES_WEIGHT) for parts in _SCALES]
+    blocks += [(autocovariance_width(n_axes), 1.0)]
     blocks += [(n_codes, 1.0)] if n_codes else []
     return np.concatenate([np.full(n, weight * np.sqrt(whole / n)) for n, weight in blocks])
 
 
-def project(vectors: Tensor, axes: Tensor) -> Tensor:
-    """Vectors and, behind them, their projections on principal axes.
+def project(vectors: Tensor, axes: Axes) -> Tensor:
+    """Vectors and, behind them, their coordinates along axes.
 
     Parameters
     ----------
     vectors : Tensor of shape (n, D)
-    axes : Tensor of shape (D, A), float64
+    axes : Axes
 
     Returns
     -------
     joined : Tensor of shape (n, D + A)
     """
-    # In float64, as small axes are differences of large coordinates.
-    return torch.cat([vectors, (vectors.double() @ axes).to(vectors.dtype)], 1)
+    # In float64, as small coordinates are differences of large ones.
+    coordinates = (vectors.double() - axes.centre) @ axes.directions
+    return torch.cat([vectors, coordinates.to(vectors.dtype)], 1)
 
 
 class Standard(NamedTuple):
@@ -117,7 +142,7 @@ class Standard(NamedTuple):
 def read_codes(
     codes: Tensor, table: Tensor, dim: int, standard: Standard, out: Tensor | None = None
 ) -> Tensor:
-    """Pools of the vectors of codes and of their projections, then code frequencies.
+    """Pools of the vectors of codes and along axes, autocovariances, code frequencies.
 
     Parameters
     ----------
@@ -128,74 +153,82 @@ def read_codes(
     dim : int
         D.
     standard : Standard
-        Of the 45 (D + A) + K columns.
-    out : Tensor of shape (B, 45 (D + A) + K), optional
+        Of the F = 45 (D + A) + 9 A^2 + K columns.
+    out : Tensor of shape (B, F), optional
         Where to write the rows, on any device.
 
     Returns
     -------
-    rows : Tensor of shape (B, 45 (D + A) + K)
+    rows : Tensor of shape (B, F)
     """
+    along_axes = table[:, dim:].contiguous()
 
-    def look_up(some: Tensor, plan: "_Plan") -> Iterator[Tensor]:
-        for column in plan.arrange(some.t()):
-            yield F.embedding(column, table)
+    def look_up(some: Tensor, plan: "_Plan") -> tuple[Iterator[Tensor], Tensor]:
+        pooled = (F.embedding(column, table) for column in plan.arrange(some.t()))
+        return pooled, F.embedding(some, along_axes)
 
     return _read(codes, look_up, (dim, table.shape[1] - dim, len(table)), standard, out)
 
 
 def read_vectors(
-    vectors: Tensor, axes: Tensor, standard: Standard, out: Tensor | None = None
+    vectors: Tensor, axes: Axes, standard: Standard, out: Tensor | None = None
 ) -> Tensor:
-    """Pools of vectors and of their projections.
+    """Pools of vectors and along axes, and autocovariances.
 
     Parameters
     ----------
     vectors : Tensor of shape (B, N, D)
-    axes : Tensor of shape (D, A), float64
+    axes : Axes
     standard : Standard
-        Of the 45 (D + A) columns.
-    out : Tensor of shape (B, 45 (D + A)), optional
+        Of the F = 45 (D + A) + 9 A^2 columns.
+    out : Tensor of shape (B, F), optional
         Where to write the rows, on any device.
 
     Returns
     -------
-    rows : Tensor of shape (B, 45 (D + A))
+    rows : Tensor of shape (B, F)
     """
     _, n_tokens, dim = vectors.shape
 
-    def join(some: Tensor, plan: "_Plan") -> Iterator[Tensor]:
+    def join(some: Tensor, plan: "_Plan") -> tuple[Iterator[Tensor], Tensor]:
         joined = project(some.transpose(0, 1).flatten(0, 1), axes)
-        yield from plan.arrange(joined.unflatten(0, (n_tokens, -1)))
+        joined = joined.unflatten(0, (n_tokens, -1))  # (N, b, D + A)
+        return iter(plan.arrange(joined)), joined[:, :, dim:].transpose(0, 1)
 
-    return _read(vectors, join, (dim, axes.shape[1], 0), standard, out)
+    return _read(vectors, join, (dim, axes.directions.shape[1], 0), standard, out)
 
 
 def _read(
     tokens: Tensor,
-    to_vectors: Callable[[Tensor, "_Plan"], Iterator[Tensor]],
+    to_vectors: Callable[[Tensor, "_Plan"], tuple[Iterator[Tensor], Tensor]],
     sizes: tuple[int, int, int],
     standard: Standard,
     out: Tensor | None,
 ) -> Tensor:
-    """Read so many series at a time that all that is made of them stays in the cache."""
+    """Read so many series at a time that all that is made of them stays in the cache.
+
+    `to_vectors` makes of b series what `_pool` takes, and the same (b, N, A) along axes.
+    """
     dim, n_axes, n_codes = sizes
     device = tokens.device
     plan = _plan(tokens.shape[1], device)
     scale, offset = standard.scale.to(device), standard.offset.to(device)
     if out is None:
         out = scale.new_empty(len(tokens), len(scale))
-    # All columns of the vectors come before those of the projections.
-    widths = [_POOLS * dim, _POOLS * n_axes, n_codes]
+    # All columns of the vectors come before those along axes.
+    widths = [_POOLS * dim, _POOLS * n_axes, autocovariance_width(n_axes), n_codes]
     *scales, frequency_scale = scale.split(widths)
     *offsets, frequency_offset = offset.split(widths)
     limit = _CPU_PIECE if device.type == "cpu" else _PIECE
-    size = max(1, limit // (max(plan.n_rows, _POOLS) * (dim + n_axes)))
+    numbers = max(max(plan.n_rows, _POOLS) * (dim + n_axes), autocovariance_width(n_axes))
+    size = max(1, limit // numbers)
     for some, target in zip(tokens.split(size), out.split(size), strict=True):
         rows = target if target.device == device else torch.empty_like(target, device=device)
         *columns, frequencies = rows.split(widths, 1)
-        pools = _pool(to_vectors(some, plan), plan).transpose(0, 1)  # (b, 45, D + A)
-        parts = pools.split([dim, n_axes], 2)
+        pooled, along_axes = to_vectors(some, plan)
+        products = autocovariances(along_axes)  # first, as pooling overwrites vectors
+        pools = _pool(pooled, plan).transpose(0, 1)  # (b, 45, D + A)
+        parts = [*pools.split([dim, n_axes], 2), products]
         for part, by, at, place in zip(parts, scales, offsets, columns, strict=True):
             shape = part.shape[1:]
             torch.addcmul(at.view(shape), part, by.view(shape), out=place.view(part.shape))

@@ -17,8 +17,14 @@ from vqssl.augmentations import AUGMENTATIONS, Augmentation, Compose
 from vqssl.backbones import Backbone
 from vqssl.losses import LOSSES, SSLLoss
 from vqssl.quantizers import Quantizer
+from vqssl.quantizers._base import straight_through
 from vqssl.tokenizers._choose import choose_augmentations
+from vqssl.tokenizers._readout import windows
 from vqssl.tokenizers._vq import VQVAE, _VQBase
+
+# The views are compared as wholes, by their halves and by their quarters: every window is a
+# series of its own, to be told from the other windows of its series, too.
+_SCALES = (1, 2, 4)
 
 # Widest projection that projector_dim="auto" chooses.
 _WIDEST_PROJECTION = 256
@@ -46,8 +52,9 @@ class JointEmbedding(nn.Module):
     """Task: the terms of the VQ-VAE on the series, and a loss between two views.
 
     One pass of the encoder serves the series and its view. The series is quantised and
-    reconstructed; the latents of both are pooled, projected and compared. The codebook
-    learns from the unchanged series only.
+    reconstructed. The quantised vectors of both are pooled, projected and compared, so that
+    what they share must pass through the codes. The codebook learns from the unchanged
+    series only.
     """
 
     def __init__(
@@ -72,15 +79,25 @@ class JointEmbedding(nn.Module):
         z, z_view = model.encoder(torch.cat([x, view])).chunk(2)  # (B, N, D) each
         quantized = model.quantizer(z, generator)
         reconstruction = F.mse_loss(model.decoder(quantized.vectors).float(), x)
-        # View by view: statistics over both at once would tell one from the other.
-        first = self.projector(global_pool(z)).float()  # (B, P)
-        second = self.projector(global_pool(z_view)).float()
-        ssl = self.loss.terms(first, second)
-        return {
-            "reconstruction": reconstruction,
-            **quantized.terms,
-            **{f"ssl_{name}": self.weight * term for name, term in ssl.items()},
-        }
+        # Looked up rather than quantised as in training, which would move the codebook.
+        nearest = model.quantizer.lookup(model.quantizer.encode(z_view))
+        vectors_view = straight_through(z_view, nearest)
+        terms = {"reconstruction": reconstruction, **quantized.terms}
+        scales = [parts for parts in _SCALES if parts == 1 or z.shape[1] >= 2 * parts]
+        for parts in scales:
+            # View by view: statistics over both at once would tell one from the other.
+            first = self.projector(window_pool(quantized.vectors, parts)).float()
+            second = self.projector(window_pool(vectors_view, parts)).float()
+            for name, term in self.loss.terms(first, second).items():
+                share = self.weight / len(scales) * term
+                terms[f"ssl_{name}"] = terms.get(f"ssl_{name}", 0.0) + share
+        return terms
+
+
+def window_pool(z: Tensor, parts: int) -> Tensor:
+    """Pools of so many equal windows, one after the other, (B, N, D) -> (parts B, 2 D)."""
+    equal = windows(z.shape[1])[parts - 1 : 2 * parts - 1]
+    return torch.cat([global_pool(z[:, window]) for window in equal])
 
 
 def global_pool(z: Tensor) -> Tensor:
@@ -141,8 +158,9 @@ class SSLVQTokenizer(_VQBase):
     """Tokenizer of time series by a VQ-VAE with a self-supervised branch ("NC-VQVAE").
 
     While the vector-quantised autoencoder learns to reconstruct, a joint-embedding loss
-    asks that a series and an augmented view of it get the same latents, so that the codes
-    hold what the augmentations leave alone as well as the shape.
+    asks that the quantised vectors of a series and of an augmented view of it agree, as a
+    whole, by halves and by quarters, so that the codes hold what the augmentations leave
+    alone as well as the shape.
 
     Parameters
     ----------
@@ -241,9 +259,11 @@ class SSLVQTokenizer(_VQBase):
 
     Notes
     -----
-    Departures from the paper: the views are compared before quantisation, both encoded in
-    one pass; the view is not reconstructed; the projection has two layers and is as
-    narrow as the batch, not 4096 wide.
+    Departures from the paper: quantised vectors of the view are compared as well as those
+    of the series, both encoded in one pass; halves and quarters of at least two tokens are
+    compared as well as the whole, each by itself, and the loss is the mean over these
+    scales; the view is not reconstructed; the projection has two layers and is as narrow as
+    the batch, not 4096 wide.
 
     ``augmentations="auto"`` looks at views of up to 200 training series: noise, amplitude,
     slope, magnitude warp and window warp are used, one after the other, but for those
@@ -262,7 +282,7 @@ class SSLVQTokenizer(_VQBase):
     >>> X = np.sin(t + np.linspace(0, 3, 20)[:, None])
     >>> tokenizer = SSLVQTokenizer(ssl="vicreg", max_iter=20, random_state=0).fit(X)
     >>> tokenizer.transform(X).shape
-    (20, 4088)
+    (20, 9272)
     >>> sorted(tokenizer.diagnostics_)
     ['effective_rank', 'feature_correlation', 'feature_std']
     """

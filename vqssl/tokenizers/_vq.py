@@ -232,12 +232,14 @@ class VQTokenizer(_VQBase):
         What `transform` returns; can be changed on a fitted tokenizer.
 
         - "features": mean, maximum and deviation of the quantised vectors over the whole
-          series, its halves, quarters and eighths; the same along the 24 principal axes of
-          the codebook; then code frequencies. Every column is standardised by the training
-          set, and every scale weighed to the same total variance (those along principal
-          axes to four times that). A function of the codes. Width 45 (D + min(D, 24)) + K.
-        - "latent": the same pools of the latents before quantisation. Width
-          45 (D + min(D, 24)).
+          series, its halves, quarters and eighths; the same along the A = min(D, 24)
+          principal axes of the codebook; autocovariances along the principal axes at lags
+          of 0 to 16 tokens; then code frequencies. Every column is standardised by the
+          training set, and every scale, the autocovariances and the frequencies are weighed
+          to the same total variance (scales along principal axes to four times that). A
+          function of the codes. Width 45 (D + A) + 9 A^2 + K.
+        - "latent": the same of the latents before quantisation, without code frequencies.
+          Width 45 (D + A) + 9 A^2.
         - "quantized": the quantised vectors, flattened. Width N D.
         - "codes": the codes as numbers. Width N.
         - "histogram": code frequencies. Width K.
@@ -318,7 +320,7 @@ class VQTokenizer(_VQBase):
     >>> tokenizer.encode(X).shape
     (20, 20)
     >>> tokenizer.transform(X).shape
-    (20, 3976)
+    (20, 9160)
     >>> bool(tokenizer.score(X) > 0.5)
     True
     """
