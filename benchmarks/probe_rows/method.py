@@ -20,12 +20,15 @@ class Fitted:
         For each line of the method, what makes rows of series.
     perplexity : float, optional
         Of the codes of the training series, for tokenizers.
+    usage : float, optional
+        Share of the codes that occur in training series.
     reconstruction : callable, optional
         Takes series and says which share of their variation survives the codes.
     """
 
     transforms: Mapping[str, Transform]
     perplexity: float | None = None
+    usage: float | None = None
     reconstruction: Callable[[np.ndarray], float] | None = None
 
 

@@ -110,6 +110,7 @@ COLUMNS: dict[str, tuple[Callable[[Line], Any], str]] = {
     "NMI": (lambda line: cluster(line, "nmi"), ".3f"),
     "features": (lambda line: line.get("n_features"), ".0f"),
     "perplexity": (lambda line: line["perplexity"], ".1f"),
+    "usage": (lambda line: line.get("usage"), ".3f"),
     "survives": (lambda line: line["reconstruction"], ".3f"),
 }
 

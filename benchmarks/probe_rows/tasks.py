@@ -105,6 +105,7 @@ def finished(task: Task, series: Series) -> Iterator[Line]:
     common = {
         "sizes": sizes_of(series),
         "perplexity": fitted.perplexity,
+        "usage": fitted.usage,
         "reconstruction": reconstruction_of(fitted, series),
         "versions": versions(),
         "cpu": cpu_name(),

@@ -22,6 +22,7 @@ def method(name: str, kind: type[VQTokenizer] | type[SSLVQTokenizer]) -> Method:
         return Fitted(
             {f"{name}-{output}": reader(output) for output in OUTPUTS},
             perplexity=float(tokenizer.perplexity_[0]),
+            usage=len(np.unique(tokenizer.encode(X))) / len(tokenizer.codebook_),
             reconstruction=lambda series: float(tokenizer.score(series)),
         )
 
