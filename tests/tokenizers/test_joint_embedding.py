@@ -92,6 +92,11 @@ def test_quantised_vectors_of_the_series_and_of_its_view_are_compared():
         torch.testing.assert_close(rows, task.projector(global_pool(vectors)))
 
 
+def test_without_augmentations_a_series_is_compared_with_itself():
+    terms = make_task(Rows()).eval()(make_series(), generator())
+    assert terms["ssl_difference"] == 0
+
+
 def test_the_encoder_learns_from_the_comparison_through_the_codes():
     task = make_task(InfoNCE(), augmentation=Nothing())
     x = make_series().requires_grad_()
