@@ -399,8 +399,11 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     # Data ---------------------------------------------------------------------------------
 
-    def _check_X(self, X: Any, reset: bool) -> np.ndarray:
-        """Return series as (n, C, L); with `reset` remember their shape, else compare it."""
+    def _check_X(self, X: Any, reset: bool, allow_gaps: bool = False) -> np.ndarray:
+        """Return series as (n, C, L); with `reset` remember their shape, else compare it.
+
+        NaN is accepted with `allow_gaps`.
+        """
         name = type(self).__name__
         if isinstance(X, Tensor):
             X = X.detach().cpu()
@@ -419,7 +422,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             X = validate_data(self, X, dtype="numeric", ensure_all_finite=False, reset=reset)
         if X.dtype.kind == "O":
             X = X.astype(np.float64)
-        series = check_series(X, name)
+        series = check_series(X, name, allow_gaps)
         if reset:
             self.input_shape_ = tuple(int(size) for size in X.shape[1:])
             self.n_features_in_ = math.prod(self.input_shape_)

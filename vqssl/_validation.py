@@ -85,16 +85,17 @@ def _is_library(module: str) -> bool:
     return module.partition(".")[0] in ("contextlib", "joblib", "sklearn", "vqssl")
 
 
-def check_series(X: Any, estimator_name: str) -> np.ndarray:
+def check_series(X: Any, estimator_name: str, allow_gaps: bool = False) -> np.ndarray:
     """Return series as an array of real numbers of shape (n, C, L), without copying it.
 
     Accepts (n_samples, n_timepoints), one channel, and (n_samples, n_channels,
-    n_timepoints).
+    n_timepoints); with `allow_gaps` also NaN.
 
     Raises
     ------
     ValueError
-        If `X` has another number of axes, is empty, or holds NaN or infinity.
+        If `X` has another number of axes, is empty, or holds infinity or, without
+        `allow_gaps`, NaN.
     """
     X = np.asarray(X)
     if X.dtype.kind not in "biuf":
@@ -114,11 +115,11 @@ def check_series(X: Any, estimator_name: str) -> np.ndarray:
             stacklevel=4,
         )
     series = X[:, None, :] if X.ndim == 2 else X
-    _check_finite(series, estimator_name)
+    _check_finite(series, estimator_name, allow_gaps)
     return series
 
 
-def _check_finite(series: np.ndarray, estimator_name: str) -> None:
+def _check_finite(series: np.ndarray, estimator_name: str, allow_gaps: bool) -> None:
     """Look for NaN, infinity and numbers beyond float32 block by block."""
     if series.dtype.kind in "biu":
         return
@@ -127,6 +128,8 @@ def _check_finite(series: np.ndarray, estimator_name: str) -> None:
         with np.errstate(over="ignore"):
             block = series[start : start + rows].astype(np.float32, copy=False)
         finite = np.isfinite(block)
+        if allow_gaps:
+            finite |= np.isnan(block)
         if finite.all():
             continue
         sample, channel, point = np.argwhere(~finite)[0]

@@ -393,11 +393,21 @@ def test_nothing_unknown_leaves_the_codes_and_asks_nothing(order):
     assert not seen
 
 
-def test_rows_with_different_numbers_of_unknown_tokens_are_refused():
-    codes, unknown = all_unknown(3, 5)
-    unknown[1, 2] = False
-    with pytest.raises(ValueError, match="unknown must mark the same number of tokens in every"):
-        decode(some_logits(5, 3), codes, unknown, make_draws(3, 4, 5))
+@every_order
+@given(n_steps=st.integers(1, 12), seed=seeds)
+def test_every_row_may_have_its_own_number_of_unknown_tokens(order, n_steps, seed):
+    codes, _ = partly_known(6, 10, 7, 4, seed)
+    unknown = uniform(6, 10, seed=seed) < uniform(6, 1, seed=seed + 1)
+    unknown[0], unknown[1] = False, True
+    codes = codes.masked_fill(unknown, MASK)
+    predict, draws = some_logits(10, 4, seed), make_draws(6, n_steps, 10, seed)
+    together = decode(predict, codes, unknown, draws, n_steps, order=order)
+    assert torch.equal(together[~unknown], codes[~unknown])
+    assert (together[unknown] != MASK).all()
+    for i in range(6):
+        row = slice(i, i + 1)
+        alone = decode(predict, codes[row], unknown[row], draws.part(row), n_steps, order=order)
+        assert torch.equal(alone, together[row])
 
 
 @every_order
@@ -433,30 +443,36 @@ def test_a_low_temperature_takes_the_likeliest_code(temperature):
 # ---------------------------------------------------------------------- numbers of samples
 
 
-def block_of_draws(rows=slice(0, 256), seed=0, n_tokens=5):
-    draws = Draws(seed, rows, n_tokens, torch.device("cpu"))
+def block_of_draws(first=0, last=256, seed=0, n_tokens=5):
+    draws = Draws(seed, np.arange(first, last), n_tokens, torch.device("cpu"))
     return torch.stack([draws.codes(0), draws.codes(3), draws.order(0), draws.order(3)])
 
 
 @given(first=st.integers(0, 255), n=st.integers(1, 256), block=st.integers(0, 3))
 def test_a_sample_has_numbers_of_its_own_whatever_the_batch(first, n, block):
-    whole = block_of_draws(slice(256 * block, 256 * (block + 1)))
+    start = 256 * block
+    whole = block_of_draws(start, start + 256)
     last = min(first + n, 256)
-    part = block_of_draws(slice(256 * block + first, 256 * block + last))
+    part = block_of_draws(start + first, start + last)
     assert torch.equal(part, whole[:, first:last])
-    rows = slice(256 * block + first, 256 * block + last)
-    all_rows = slice(256 * block, 256 * (block + 1))
-    starts = [Draws(0, r, 5, torch.device("cpu")).start() for r in (rows, all_rows)]
+    numbers = [np.arange(start + first, start + last), np.arange(start, start + 256)]
+    starts = [Draws(0, rows, 5, torch.device("cpu")).start() for rows in numbers]
     assert torch.equal(starts[0], starts[1][first:last])
+
+
+def test_samples_left_out_do_not_shift_the_others():
+    some = np.array([256, 259, 300])
+    draws = Draws(0, some, 5, torch.device("cpu"))
+    assert torch.equal(draws.codes(3), block_of_draws(256, 512)[1][some - 256])
 
 
 def test_no_two_purposes_steps_blocks_or_seeds_share_numbers():
     numbers = torch.cat(
         [
             block_of_draws().flatten(),
-            block_of_draws(slice(256, 512)).flatten(),
+            block_of_draws(256, 512).flatten(),
             block_of_draws(seed=1).flatten(),
-            Draws(0, slice(0, 256), 5, torch.device("cpu")).start(),
+            Draws(0, np.arange(256), 5, torch.device("cpu")).start(),
         ]
     )
     assert numbers.dtype == torch.float32

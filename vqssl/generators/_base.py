@@ -2,6 +2,7 @@
 
 import numbers
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -318,17 +319,34 @@ class BaseGenerator(
         self._check_guidance()
         labels = torch.from_numpy(self._label_numbers(self._one_or_each(y, n_samples), n_samples))
         seed = spawn_seeds(random_state, 1)[0]
+        codes = np.empty((n_samples, self.n_tokens_), dtype=np.int64)
+
+        def draw(model: Any, rows: np.ndarray, draws: Draws) -> Tensor:
+            return self._draw(model, labels[rows].to(draws.device), draws)
+
+        self._draw_rows(draw, np.arange(n_samples), seed, codes)
+        return codes
+
+    def _draw_rows(
+        self,
+        draw: Callable[[Any, np.ndarray, Draws], Tensor],
+        rows: np.ndarray,
+        seed: int,
+        codes: np.ndarray,
+    ) -> None:
+        """Write what ``draw(model, rows, draws)`` returns, (B, N), to some rows of `codes`.
+
+        `rows` are numbers of samples, rising; `draw` gets some of them at a time.
+        """
         model, device = self._placed_model()
         size = self._rows_to_draw(device)
-        codes = np.empty((n_samples, self.n_tokens_), dtype=np.int64)
+        blocks = np.split(rows, np.flatnonzero(np.diff(rows // Draws.block_size)) + 1)
         with torch.inference_mode(), arithmetic(self.precision, device):
-            for first in range(0, n_samples, Draws.block_size):
-                last = min(first + Draws.block_size, n_samples)
-                for start in range(first, last, size):
-                    rows = slice(start, min(start + size, last))
-                    draws = Draws(seed, rows, self.n_tokens_, device)
-                    codes[rows] = self._draw(model, labels[rows].to(device), draws).cpu().numpy()
-        return codes
+            for block in blocks:
+                for start in range(0, len(block), size):
+                    some = block[start : start + size]
+                    draws = Draws(seed, some, self.n_tokens_, device)
+                    codes[some] = draw(model, some, draws).cpu().numpy()
 
     def _one_or_each(self, y: Any, n_samples: int) -> Any:
         """Repeat a single label `n_samples` times; leave anything else."""

@@ -33,8 +33,8 @@ class Draws:
     ----------
     seed : int
         Of all samples.
-    rows : slice
-        Which samples, all in one block.
+    rows : ndarray of int
+        Numbers of the samples, rising, all in one block.
     n_tokens : int
         N.
     device : torch.device
@@ -42,11 +42,10 @@ class Draws:
 
     block_size = 256
 
-    def __init__(self, seed: int, rows: slice, n_tokens: int, device: torch.device) -> None:
+    def __init__(self, seed: int, rows: np.ndarray, n_tokens: int, device: torch.device) -> None:
         self.seed = seed
-        self.block = rows.start // self.block_size
-        first = self.block * self.block_size
-        self.rows = slice(rows.start - first, rows.stop - first)
+        self.block = int(rows[0]) // self.block_size
+        self.rows = torch.from_numpy(rows - self.block * self.block_size)
         self.n_tokens = n_tokens
         self.device = device
 
@@ -165,11 +164,12 @@ def fill(
         in which unknown ones are `MASK`.
     codes : Tensor of shape (B, N), int64
     unknown : Tensor of shape (B, N), bool
-        Which to draw; other masked tokens stay masked. The same number in every row.
+        Which to draw; other masked tokens stay masked. Every row has its own number n of them,
+        and its own steps.
     draws : Draws
         Source of all random numbers.
     n_steps : int
-        T; at most as many are taken as there are unknown tokens.
+        T; in each row at most as many are taken as it has unknown tokens.
     schedule, order : str
         A key of `SCHEDULES` and one of `ORDERS`.
     temperature : float
@@ -181,53 +181,53 @@ def fill(
     Returns
     -------
     codes : Tensor of shape (B, N), int64
-
-    Raises
-    ------
-    ValueError
-        If rows have different numbers of unknown tokens.
     """
-    n_unknown = int(unknown[0].sum())
-    if not bool((unknown.sum(1) == n_unknown).all()):
-        raise ValueError("unknown must mark the same number of tokens in every row.")
-    fixed = None if order == "confidence" else _queue(unknown, n_unknown, draws, order)
-    n_steps = min(n_steps, n_unknown)
-    progress = torch.arange(1, n_steps + 1, dtype=torch.float64) / max(1, n_steps)
-    counts = count_masked(progress, n_unknown, schedule).tolist()
+    n_unknown = unknown.sum(1).cpu()  # (B,); the number of tokens at each step is known here
+    steps = n_unknown.clamp(max=n_steps)
+    fixed = None if order == "confidence" else _queue(unknown, draws, order)
     left = n_unknown
-    for step in range(n_steps):
-        kept = left - min(counts[step], left - 1)
+    for step in range(int(steps.max())):
+        progress = ((step + 1) / steps.clamp(min=1).double()).clamp(max=1.0)
+        after = count_masked(progress, n_unknown, schedule).minimum(left - 1).clamp(min=0)
+        kept = left - after  # (B,)
+        n_kept = int(kept.max())
         if fixed is not None:
-            at = fixed[:, n_unknown - left :][:, :kept]  # (B, kept)
+            # A row of fewer repeats nothing: it goes on to tokens that are not kept.
+            places = (n_unknown - left).unsqueeze(1) + torch.arange(n_kept)
+            at = fixed.gather(1, (places % codes.shape[1]).to(codes.device))  # (B, n_kept)
         else:
-            at = unknown.long().argsort(dim=1, descending=True, stable=True)[:, :left]
+            at = unknown.long().argsort(dim=1, descending=True, stable=True)
+            at = at[:, : int(left.max())]
         logits = soften(predict(codes, at), temperature)  # (B, M, K)
         drawn = draw_codes(logits, draws.codes(step).gather(1, at))
         if fixed is None:
             log_p = logits.log_softmax(-1).gather(2, drawn.unsqueeze(2)).squeeze(2)
-            noise = choice_temperature * (1 - (step + 1) / n_steps)
+            share = (1 - (step + 1) / steps.clamp(min=1).float()).clamp(min=0).unsqueeze(1)
+            noise = choice_temperature * share.to(codes.device)
             confidence = log_p + noise * _gumbel(draws.order(step).gather(1, at))
-            first = confidence.argsort(dim=1, descending=True, stable=True)[:, :kept]
+            confidence = confidence.masked_fill(~unknown.gather(1, at), -math.inf)
+            first = confidence.argsort(dim=1, descending=True, stable=True)[:, :n_kept]
             at, drawn = at.gather(1, first), drawn.gather(1, first)
-        codes = codes.scatter(1, at, drawn)
-        unknown = unknown.scatter(1, at, False)
-        left -= kept
-        if left == 0:
-            break
+        keep = torch.arange(n_kept, device=codes.device) < kept.unsqueeze(1).to(codes.device)
+        codes = codes.scatter(1, at, torch.where(keep, drawn, codes.gather(1, at)))
+        unknown = unknown.scatter(1, at, unknown.gather(1, at) & ~keep)
+        left = after
     return codes
 
 
-def _queue(unknown: Tensor, n_unknown: int, draws: Draws, order: str) -> Tensor:
-    """Positions of the unknown tokens in the order in which they are drawn, (B, n_unknown)."""
+def _queue(unknown: Tensor, draws: Draws, order: str) -> Tensor:
+    """Positions in the order in which they are drawn, (B, N); known ones come last."""
     if order == "random":
         priority = draws.order(0).double()
     else:
-        place = unknown.long().cumsum(1) - 1  # (B, N) among the unknown
+        n_unknown = unknown.sum(1, keepdim=True).clamp(min=1)  # (B, 1)
+        place = (unknown.long().cumsum(1) - 1).clamp(min=0)  # (B, N) among the unknown
         # A sequence that began at the same token for all would favour it.
-        start = (draws.start() * n_unknown).long().unsqueeze(1)
-        ranks = halton_ranks(max(1, n_unknown)).to(unknown.device)
-        priority = ranks[(place.clamp(min=0) + start) % max(1, n_unknown)].double()
-    return priority.masked_fill(~unknown, math.inf).argsort(dim=1, stable=True)[:, :n_unknown]
+        start = (draws.start().unsqueeze(1) * n_unknown).long()
+        # Ranks of more positions order fewer of them alike.
+        ranks = halton_ranks(unknown.shape[1]).to(unknown.device)
+        priority = ranks[(place + start) % n_unknown].double()
+    return priority.masked_fill(~unknown, math.inf).argsort(dim=1, stable=True)
 
 
 def _gumbel(u: Tensor) -> Tensor:
