@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import EpochTimer
 
 import vqssl
-from tests.test_common import ESTIMATORS, SMALL, X, answers, assert_same_fit, make_series
+from tests.test_common import ESTIMATORS, SMALL, X, Y, answers, assert_same_fit, make_series
 from vqssl import SSLVQTokenizer, VQTokenizer
 from vqssl._load import _resolve
 from vqssl._persistence import read_file, write_file
@@ -134,7 +134,7 @@ def assert_identical(first, second):
 @pytest.mark.parametrize("channels", [None, 3])
 def test_a_loaded_fit_is_the_saved_one_to_the_last_bit(estimator, channels, path):
     series = make_series(channels=channels)
-    again = through_file(estimator.fit(series), path)
+    again = through_file(estimator.fit(series, Y), path)
     assert_same_fit(estimator, again, series)
     assert_identical(again, estimator)
     assert not again.model_.training
@@ -142,8 +142,9 @@ def test_a_loaded_fit_is_the_saved_one_to_the_last_bit(estimator, channels, path
 
 
 def test_a_loaded_fit_is_trained_further_like_the_saved_one(estimator, path):
-    again = through_file(estimator.fit(X).partial_fit(X), path)
-    assert_same_fit(estimator.partial_fit(X).partial_fit(X), again.partial_fit(X).partial_fit(X))
+    again = through_file(estimator.fit(X, Y).partial_fit(X, Y), path)
+    for _ in range(2):
+        assert_same_fit(estimator.partial_fit(X, Y), again.partial_fit(X, Y))
     assert_identical(again, estimator)
 
 
@@ -151,11 +152,11 @@ def test_an_unfitted_estimator_comes_back_unfitted(estimator, path):
     again = through_file(estimator, path)
     assert_identical(again, estimator)
     assert not hasattr(again, "model_")
-    assert_same_fit(again.fit(X), estimator.fit(X))
+    assert_same_fit(again.fit(X, Y), estimator.fit(X, Y))
 
 
 def test_parameters_set_after_the_fit_do_not_hide_the_fit(estimator, path):
-    before = answers(estimator.fit(X), X)
+    before = answers(estimator.fit(X, Y), X)
     changes = {"n_codes": 16, "code_dim": 5, "compression": 3, "max_iter": 9}
     changes = {name: value for name, value in changes.items() if name in estimator.get_params()}
     assert changes
@@ -166,7 +167,7 @@ def test_parameters_set_after_the_fit_do_not_hide_the_fit(estimator, path):
 
 def test_names_of_columns_and_the_kind_of_output_are_kept(estimator, path):
     frame = pd.DataFrame(X, columns=[f"t{i}" for i in range(24)])
-    estimator.fit(frame).set_output(transform="pandas")
+    estimator.fit(frame, Y).set_output(transform="pandas")
     again = through_file(estimator, path)
     assert_array_equal(again.feature_names_in_, estimator.feature_names_in_)
     pd.testing.assert_frame_equal(again.transform(frame), estimator.transform(frame))
@@ -176,9 +177,9 @@ def test_names_of_columns_and_the_kind_of_output_are_kept(estimator, path):
 
 def test_a_random_state_object_goes_on_where_it_was(path):
     estimator = VQTokenizer(**SMALL).set_params(random_state=np.random.RandomState(3))
-    estimator.fit(X).random_state.normal()
+    estimator.fit(X, Y).random_state.normal()
     again = through_file(estimator, path)
-    assert_same_fit(again.fit(X), estimator.fit(X))
+    assert_same_fit(again.fit(X, Y), estimator.fit(X, Y))
     assert again.random_state.normal() == estimator.random_state.normal()
 
 
@@ -1095,7 +1096,7 @@ def listen(code, *arguments):
 def test_loading_imports_compiles_and_executes_nothing(tmp_path):
     paths = [str(tmp_path / f"{place}.vqssl") for place in range(len(VARIANTS))]
     for path, estimator in zip(paths, VARIANTS.values(), strict=True):
-        clone(estimator).fit(X).save(path)
+        clone(estimator).fit(X, Y).save(path)
     heard, details = listen("for path in sys.argv[1:]: vqssl.load(path)", *paths)
     assert not heard, details
 
@@ -1114,7 +1115,15 @@ def test_what_listens_hears(code, event):
 
 def test_every_public_estimator_and_part_can_be_in_a_file():
     found = set()
-    for name in ("augmentations", "backbones", "losses", "quantizers", "tokenizers", "generators"):
+    for name in (
+        "augmentations",
+        "backbones",
+        "losses",
+        "quantizers",
+        "tokenizers",
+        "generators",
+        "classifiers",
+    ):
         folder = getattr(vqssl, name, None)
         for public in getattr(folder, "__all__", ()):
             cls = getattr(folder, public)

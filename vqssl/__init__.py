@@ -2,13 +2,17 @@
 
 from vqssl._load import load
 from vqssl._windows import pad_series, sliding_windows
-from vqssl.generators import AutoregressiveGenerator, MaskGITGenerator
-from vqssl.tokenizers import SSLVQTokenizer, VQTokenizer
+from vqssl.classifiers import FCNClassifier
+from vqssl.generators import AnomalyDetector, AutoregressiveGenerator, MaskGITGenerator
+from vqssl.tokenizers import BandVQTokenizer, SSLVQTokenizer, VQTokenizer
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "AnomalyDetector",
     "AutoregressiveGenerator",
+    "BandVQTokenizer",
+    "FCNClassifier",
     "MaskGITGenerator",
     "SSLVQTokenizer",
     "VQTokenizer",

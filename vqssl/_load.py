@@ -7,12 +7,20 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
-from vqssl import augmentations, backbones, generators, losses, quantizers, tokenizers
+from vqssl import (
+    augmentations,
+    backbones,
+    classifiers,
+    generators,
+    losses,
+    quantizers,
+    tokenizers,
+)
 from vqssl._base import TorchEstimator
 from vqssl._persistence import current_versions, read_file
 from vqssl._tree import from_tree, public_name
 
-_FOLDERS = (augmentations, backbones, generators, losses, quantizers, tokenizers)
+_FOLDERS = (augmentations, backbones, classifiers, generators, losses, quantizers, tokenizers)
 
 # A file holds no torch module.
 _NOT_IN_FILES = (quantizers.ModuleQuantizer,)
@@ -38,7 +46,7 @@ def _find_classes() -> dict[str, type]:
 _CLASSES = _find_classes()
 
 
-def load(path: str | os.PathLike[str]) -> TorchEstimator:
+def load(path: str | os.PathLike[str]) -> TorchEstimator | generators.AnomalyDetector:
     """Read an estimator from a file that its ``save`` wrote.
 
     Parameters
@@ -85,7 +93,7 @@ def load(path: str | os.PathLike[str]) -> TorchEstimator:
     contents = read_file(path)
     try:
         estimator = from_tree(contents.tree, contents.arrays, _resolve)
-        if not isinstance(estimator, TorchEstimator):
+        if not isinstance(estimator, (TorchEstimator, generators.AnomalyDetector)):
             raise ValueError(f"it holds no estimator but a {type(estimator).__name__}.")
     except ValueError as error:
         written, here = contents.versions.get("vqssl"), current_versions()["vqssl"]

@@ -1,7 +1,8 @@
 """Generators: priors over the codes of a tokenizer, from which series are drawn."""
 
+from vqssl.generators._anomaly import AnomalyDetector
 from vqssl.generators._autoregressive import AutoregressiveGenerator
 from vqssl.generators._base import BaseGenerator
 from vqssl.generators._maskgit import MaskGITGenerator
 
-__all__ = ["AutoregressiveGenerator", "BaseGenerator", "MaskGITGenerator"]
+__all__ = ["AnomalyDetector", "AutoregressiveGenerator", "BaseGenerator", "MaskGITGenerator"]

@@ -209,18 +209,12 @@ class BaseGenerator(
         if isinstance(tokenizer, FrozenEstimator):
             check_is_fitted(tokenizer)
             return tokenizer
-        if self.tokenizer is not None and _is_fitted(self.tokenizer):
+        if self.tokenizer is not None and is_fitted(self.tokenizer):
             warn_user(
                 "tokenizer is fitted already, but a generator fits a clone of it anew. Pass "
                 "FrozenEstimator(tokenizer), from sklearn.frozen, to use it as it is."
             )
-        unseeded = [
-            name
-            for name, value in tokenizer.get_params(deep=True).items()
-            if name.rpartition("__")[2] == "random_state" and value is None
-        ]
-        seeds = spawn_seeds(seed, len(unseeded))
-        tokenizer.set_params(**dict(zip(unseeded, seeds, strict=True)))
+        seed_parts(tokenizer, seed)
         tokenizer.fit(X)
         return tokenizer
 
@@ -525,7 +519,17 @@ def _as_labels(y: Any, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
     return labels, inverse.astype(np.int64)
 
 
-def _is_fitted(estimator: Any) -> bool:
+def seed_parts(estimator: Any, seed: int) -> None:
+    """Give a seed to an estimator and to its parts where random_state is None."""
+    unseeded = [
+        name
+        for name, value in estimator.get_params(deep=True).items()
+        if name.rpartition("__")[2] == "random_state" and value is None
+    ]
+    estimator.set_params(**dict(zip(unseeded, spawn_seeds(seed, len(unseeded)), strict=True)))
+
+
+def is_fitted(estimator: Any) -> bool:
     try:
         check_is_fitted(estimator)
     except NotFittedError:

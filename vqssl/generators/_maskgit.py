@@ -1,6 +1,7 @@
 """MaskGIT (Chang et al. 2022) as a generator of series."""
 
 import numbers
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +26,9 @@ from vqssl.generators._guidance import drop_labels, guide
 
 # Times that the tokens of a series with gaps are made and drawn.
 _IMPUTATION_ROUNDS = 3
+
+# Of `score_tokens`: sizes of the masks.
+_MASK_SIZES = 4
 
 
 class MaskedPrior(Prior):
@@ -532,6 +536,85 @@ class MaskGITGenerator(BaseGenerator):
         if spans is None:  # a tokenizer of the user's own
             return cells(positions_of(self.token_groups_, self.n_tokens_), length)
         return np.asarray(spans)
+
+    # Surprise -----------------------------------------------------------------------------
+
+    def score_tokens(self, X: Any, y: Any = None) -> np.ndarray:
+        """Return how well every token is predicted by the others: a map of what is unusual.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+        y : array-like of shape (n_samples,), default=None
+            Classes. None asks for what is usual without a class.
+
+        Returns
+        -------
+        log_probability : ndarray of shape (n_samples, n_tokens), float32
+            In nats, the lower the more surprising. Token n stands for the time points
+            ``tokenizer_.token_spans_[n]``, for tokenizers of vqssl.
+
+        See Also
+        --------
+        AnomalyDetector : Finds whole series that are unlike the others.
+
+        Notes
+        -----
+        Log-probabilities of a token while a quarter, a half, three quarters and all of its
+        group are masked, it among them; their mean. Every token is masked equally often at
+        each size, by masks that are fixed by `random_state` and the same for all series.
+        Coarser groups are visible, finer ones are not. The sum over tokens estimates the
+        order-agnostic bound on the log-likelihood [2]_ from these four sizes;
+        `score_samples` estimates it from one order.
+
+        Examples
+        --------
+        >>> from vqssl import MaskGITGenerator, VQTokenizer
+        >>> from vqssl.datasets import make_cylinder_bell_funnel
+        >>> X, _ = make_cylinder_bell_funnel(60, random_state=0)
+        >>> tokenizer = VQTokenizer(n_codes=16, max_iter=50)
+        >>> generator = MaskGITGenerator(tokenizer, max_iter=20, random_state=0).fit(X)
+        >>> generator.score_tokens(X[:2]).shape
+        (2, 32)
+        """
+        codes = self._codes(X)
+        rows = np.column_stack([codes, self._label_numbers(y, len(codes))])
+        masks = list(self._score_masks())
+
+        def log_probability(model: Any, rows: Tensor) -> Tensor:
+            codes, labels = rows[:, :-1], rows[:, -1]
+            total = torch.zeros(codes.shape, dtype=torch.float64, device=codes.device)
+            for masked, hidden, weight in masks:
+                at = masked.to(codes.device).expand(len(codes), -1)  # (B, M)
+                seen = codes.masked_fill(hidden.to(codes.device), MASK)
+                found = log_probabilities(model.predict(seen, labels, at), codes.gather(1, at))
+                total.scatter_add_(1, at, weight * found.double())
+            return total.float()
+
+        # Sums over tokens are compared with a threshold: in float32 they would vary with the
+        # batch size.
+        return self._inference(log_probability, rows, double=True)
+
+    def _score_masks(self) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """Yield the tokens of a mask (M,), what is not seen (N,), and the weight of the mask."""
+        generator = make_generator(self._score_seed)
+        space = self.model_.space
+        for number, positions in enumerate(space.positions):
+            n = len(positions)
+            n_sizes = min(_MASK_SIZES, n)
+            edges = [i * n // n_sizes for i in range(2 * n_sizes)]  # of parts, twice around
+            finer = space.group > number
+            order = torch.tensor(positions)[torch.randperm(n, generator=generator)].repeat(2)
+            for size in range(1, n_sizes + 1):
+                # Of `size` neighbouring parts each: a token is in `size` of these masks.
+                n_masks, times = (n_sizes, size) if size < n_sizes else (1, 1)
+                for start in range(n_masks):
+                    masked = order[edges[start] : edges[start + size]]
+                    hidden = finer.clone()
+                    hidden[masked] = True
+                    yield masked, hidden, 1 / (times * n_sizes)
 
     # Hooks --------------------------------------------------------------------------------
 

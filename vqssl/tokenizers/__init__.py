@@ -1,7 +1,8 @@
 """Tokenizers: series to codes and back."""
 
+from vqssl.tokenizers._bands import BandVQTokenizer
 from vqssl.tokenizers._base import BaseTokenizer
 from vqssl.tokenizers._ssl_vq import SSLVQTokenizer
 from vqssl.tokenizers._vq import VQTokenizer
 
-__all__ = ["BaseTokenizer", "SSLVQTokenizer", "VQTokenizer"]
+__all__ = ["BandVQTokenizer", "BaseTokenizer", "SSLVQTokenizer", "VQTokenizer"]

@@ -1,7 +1,6 @@
 """BaseTokenizer: what every tokenizer offers over a model that encodes and decodes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,37 +10,55 @@ from sklearn.utils import check_array
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
-from vqssl._base import TorchEstimator, blocks
+from vqssl._base import TorchEstimator
 from vqssl.tokenizers._readout import (
     Axes,
+    Reader,
     Standard,
     autocovariance_columns,
     block_weights,
     code_frequencies,
+    code_reader,
+    group_reader,
+    latent_reader,
     principal_axes,
-    project,
-    read_codes,
-    read_vectors,
     readout_width,
 )
+from vqssl.tokenizers._scaler import Scaler
 
 OUTPUTS = ("codes", "features", "histogram", "latent", "quantized")
-
-# Takes codes (B, N) or latents (B, N, D), and where to write the rows (B, F).
-Reader = Callable[[Tensor, Standard, Tensor | None], Tensor]
 
 # Deviations of a feature below this share of the largest are taken for no variation.
 _NO_VARIATION = 1e-6
 
 
 class TokenModel(nn.Module, ABC):
-    """What the model of a tokenizer offers; series are in the units of X."""
+    """What the model of a tokenizer offers; series are in the units of X.
+
+    Tokens lie side by side, group after group as `token_groups` says; D is the same in all
+    groups.
+    """
 
     code_sizes: list[int]
     """Number of codes at each token position, length N."""
 
     token_groups: list[slice]
     """Slices of the token axis, coarse to fine."""
+
+    token_spans: list[tuple[int, int]]
+    """Start and stop of the time points that each token stands for, length N."""
+
+    scaler: Scaler
+    """Standardises series; started before the codebooks."""
+
+    @property
+    @abstractmethod
+    def codebooks(self) -> list[Tensor]:
+        """Vectors of the codes of each token group, (K, D) each."""
+
+    @abstractmethod
+    def start(self, x: Tensor, generator: torch.Generator) -> None:
+        """Place the codebooks by training series (n, C, L)."""
 
     @abstractmethod
     def latents(self, x: Tensor) -> Tensor:
@@ -78,6 +95,7 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
     A subclass builds a `TokenModel` and says how many codes and dimensions it has.
     """
 
+    codebook_: np.ndarray | list[np.ndarray]
     _readout_moments: "dict[str, Moments]"
 
     def encode(self, X: Any) -> np.ndarray:
@@ -222,6 +240,23 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
             return float(error == 0)
         return float(1 - error / deviation)
 
+    def reconstruction_error(self, X: Any) -> np.ndarray:
+        """Return how far series are from what their codes give back.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_samples, n_channels), float64
+            Mean squared error over time, in the squared units of `X`; with
+            ``scaling="series"`` of series scaled one by one, as in `score`.
+        """
+        return self._inference(_errors_by_channel, self._series(X), double=True)
+
     # Readouts -----------------------------------------------------------------------------
 
     def _features(self, series: np.ndarray) -> np.ndarray:
@@ -237,8 +272,14 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
         return self._inference(lambda model, x: model.tokens(x).float(), series)
 
     def _histogram(self, series: np.ndarray) -> np.ndarray:
-        n_codes = self._n_codes
-        return self._inference(lambda m, x: code_frequencies(m.tokens(x), n_codes), series)
+        sizes = [len(codebook) for codebook in self._codebooks]
+
+        def frequencies(model: Any, x: Tensor) -> Tensor:
+            codes = model.tokens(x)
+            groups = zip(self.token_groups_, sizes, strict=True)
+            return torch.cat([code_frequencies(codes[:, group], k) for group, k in groups], 1)
+
+        return self._inference(frequencies, series)
 
     def _standardised(self, output: str, series: np.ndarray) -> np.ndarray:
         scale = self._readout_scale[output]
@@ -255,13 +296,15 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
 
     def _reader(self, output: str) -> Reader:
         """Return what makes rows of codes ("features") or of latents ("latent")."""
-        # Copies: arrays of an estimator that joblib maps from a file cannot be written to.
-        axes = Axes(*map(torch.tensor, self._axes))
-        if output == "latent":
-            return lambda z, standard, out: read_vectors(z, axes.to(z.device), standard, out)
-        vectors = torch.tensor(self._vectors)
-        table, dim = project(vectors, axes), vectors.shape[1]
-        return lambda c, standard, out: read_codes(c, table.to(c.device), dim, standard, out)
+        readers = []
+        for codebook, arrays in zip(self._codebooks, self._axes, strict=True):
+            # Copies: arrays of an estimator that joblib maps from a file cannot be written to.
+            axes = Axes(*map(torch.tensor, arrays))
+            is_latent = output == "latent"
+            readers.append(
+                latent_reader(axes) if is_latent else code_reader(torch.tensor(codebook), axes)
+            )
+        return group_reader(readers, self.token_groups_, self._columns(output))
 
     def _fit_readout(self, series: np.ndarray, go_on: bool) -> np.ndarray:
         """Standardise the columns of the readouts by the training series, then weigh blocks.
@@ -274,25 +317,29 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
             Of `series`.
         """
         if not go_on:
-            self._axes = principal_axes(self._vectors)
+            self._axes = [principal_axes(codebook) for codebook in self._codebooks]
         codes, moments = self._training_statistics(series)
         if go_on:
             moments = {name: merge(self._readout_moments[name], moments[name]) for name in moments}
         self._readout_scale: dict[str, np.ndarray] = {}
-        for output, n_codes in (("features", self._n_codes), ("latent", 0)):
-            n_series, _, variance = moments[output]
-            constant = _is_constant(variance, autocovariance_columns(self._vector_dim))
-            scale = np.where(constant, float(n_series < 2), 1 / np.sqrt(variance + constant))
-            scale *= block_weights(self._vector_dim, n_codes)
-            self._readout_scale[output] = scale.astype(np.float32)
+        for output in ("features", "latent"):
+            n_series, _, variances = moments[output]
+            parts = []
+            for codebook, columns in zip(self._codebooks, self._columns(output), strict=True):
+                variance, dim = variances[columns], codebook.shape[1]
+                constant = _is_constant(variance, autocovariance_columns(dim))
+                scale = np.where(constant, float(n_series < 2), 1 / np.sqrt(variance + constant))
+                scale *= block_weights(dim, len(codebook) if output == "features" else 0)
+                parts.append(scale.astype(np.float32))
+            self._readout_scale[output] = np.concatenate(parts)
         self._readout_moments = moments
         return codes
 
     def _training_statistics(self, series: np.ndarray) -> tuple[np.ndarray, "dict[str, Moments]"]:
         """Codes of series, and moments of what features and latent pools are made from."""
         raw = {}
-        for name, n_codes in (("features", self._n_codes), ("latent", 0)):
-            width = readout_width(self._vector_dim, n_codes)
+        for name in ("features", "latent"):
+            width = self._columns(name)[-1].stop
             raw[name] = self._reader(name), Standard.of(np.ones(width), np.zeros(width))
         codes = np.empty((len(series), self.n_tokens_), np.int64)
         moments: dict[str, Moments] = {}
@@ -310,28 +357,32 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
     # Sizes, checks ------------------------------------------------------------------------
 
     @property
-    @abstractmethod
-    def _vectors(self) -> np.ndarray:
-        """The vectors of all codes, (K, D)."""
+    def _codebooks(self) -> list[np.ndarray]:
+        """The vectors of all codes of each token group, (K, D) each."""
+        return self.codebook_ if isinstance(self.codebook_, list) else [self.codebook_]
 
     @property
     def _vector_dim(self) -> int:
         """D, dimension of a quantised vector."""
-        return self._vectors.shape[1]
+        return self._codebooks[0].shape[1]
 
-    @property
-    def _n_codes(self) -> int:
-        """K, size of the largest vocabulary."""
-        return int(self.code_sizes_.max())
+    def _columns(self, output: str) -> list[slice]:
+        """Columns of each token group in a readout of codes ("features") or of latents."""
+        widths = [
+            readout_width(codebook.shape[1], len(codebook) if output == "features" else 0)
+            for codebook in self._codebooks
+        ]
+        stops = np.cumsum(widths).tolist()
+        return [slice(stop - width, stop) for stop, width in zip(stops, widths, strict=True)]
 
     @property
     def _n_features_out(self) -> int:
         self._check_output()
         return {
             "codes": self.n_tokens_,
-            "features": readout_width(self._vector_dim, self._n_codes),
-            "histogram": self._n_codes,
-            "latent": readout_width(self._vector_dim),
+            "features": self._columns("features")[-1].stop,
+            "histogram": sum(map(len, self._codebooks)),
+            "latent": self._columns("latent")[-1].stop,
             "quantized": self.n_tokens_ * self._vector_dim,
         }[self.output]
 
@@ -368,8 +419,12 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
 
     def _finish(self, series: np.ndarray, generator: torch.Generator, go_on: bool) -> None:
         model = self.model_
+        with torch.no_grad():
+            codebooks = [codebook.detach().numpy().copy() for codebook in model.codebooks]
+        self.codebook_ = codebooks if len(codebooks) > 1 else codebooks[0]
         self.code_sizes_ = np.asarray(model.code_sizes, dtype=np.int64)
         self.token_groups_ = list(model.token_groups)
+        self.token_spans_ = np.asarray(model.token_spans, dtype=np.int64)
         self.n_tokens_ = len(self.code_sizes_)
         codes = self._fit_readout(series, go_on)
         self.perplexity_ = [perplexity(codes[:, group]) for group in self.token_groups_]
@@ -428,25 +483,12 @@ def _errors(model: TokenModel, x: Tensor) -> Tensor:
     return torch.stack([error, deviation], 1)
 
 
-def series_statistics(series: np.ndarray, per_series: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each channel, in float64.
+def _errors_by_channel(model: TokenModel, x: Tensor) -> Tensor:
+    """Mean squared error over time, (B, C, L) -> (B, C)."""
+    target, _, reconstruction = model.compare(x)
+    return (target - reconstruction).square().mean(2)
 
-    Parameters
-    ----------
-    series : ndarray of shape (n, C, L)
-    per_series : bool
-        True: the average over series of each one's own mean and deviation. False: mean and
-        deviation over all points of all series.
 
-    Returns
-    -------
-    mean, deviation : ndarray of shape (C,)
-    """
-    means, squares = [], []
-    for block in blocks(series, 256):
-        means.append(block.mean(2, dtype=np.float64))
-        squares.append(block.var(2, dtype=np.float64))
-    mean, variance = np.concatenate(means), np.concatenate(squares)  # (n, C)
-    if per_series:
-        return mean.mean(0), np.sqrt(variance).mean(0)
-    return mean.mean(0), np.sqrt(variance.mean(0) + mean.var(0))
+def cells(length: int, size: int) -> list[tuple[int, int]]:
+    """Start and stop of cells of so many time points, the last one cut at the end."""
+    return [(start, min(start + size, length)) for start in range(0, length, size)]

@@ -1,7 +1,7 @@
 """From tokens to one vector per series: pools, autocovariances and code frequencies."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -196,6 +196,40 @@ def read_vectors(
         return iter(plan.arrange(joined)), joined[:, :, dim:].transpose(0, 1)
 
     return _read(vectors, join, (dim, axes.directions.shape[1], 0), standard, out)
+
+
+# Takes codes (B, N) or latents (B, N, D), and where to write the rows (B, F).
+Reader = Callable[[Tensor, Standard, Tensor | None], Tensor]
+
+
+def code_reader(codebook: Tensor, axes: Axes) -> Reader:
+    """Reader of codes whose vectors are the rows of a codebook (K, D)."""
+    table, dim = project(codebook, axes), codebook.shape[1]
+    return lambda codes, standard, out: read_codes(
+        codes, table.to(codes.device), dim, standard, out
+    )
+
+
+def latent_reader(axes: Axes) -> Reader:
+    """Reader of vectors."""
+    return lambda z, standard, out: read_vectors(z, axes.to(z.device), standard, out)
+
+
+def group_reader(
+    readers: Sequence[Reader], groups: Sequence[slice], columns: Sequence[slice]
+) -> Reader:
+    """Reader of several token groups, each by a reader and to columns of its own."""
+
+    def read(tokens: Tensor, standard: Standard, out: Tensor | None) -> Tensor:
+        if out is None:
+            shape = len(tokens), len(standard.scale)
+            out = standard.scale.new_empty(shape, device=tokens.device)
+        for reader, group, place in zip(readers, groups, columns, strict=True):
+            own = Standard(standard.scale[place], standard.offset[place])
+            reader(tokens[:, group], own, out[:, place])
+        return out
+
+    return read
 
 
 def _read(

@@ -225,6 +225,9 @@ class SSLVQTokenizer(_VQBase):
         Size of the vocabulary at each token position.
     token_groups_ : list of slice
         Slices of the token axis, coarse to fine; one here.
+    token_spans_ : ndarray of shape (n_tokens, 2), int64
+        Start and stop of the time points [start, stop) that each token stands for; they
+        tile the series.
     n_tokens_ : int
         N, tokens per series.
     perplexity_ : list of float

@@ -13,52 +13,11 @@ from vqssl._parts import resolve
 from vqssl._validation import check_count
 from vqssl.backbones import BACKBONES, Backbone
 from vqssl.quantizers import QUANTIZERS, Quantizer, QuantizerModule
-from vqssl.tokenizers._base import BaseTokenizer, TokenModel, series_statistics
-
-SCALINGS = ("dataset", "series", None)
+from vqssl.tokenizers._base import BaseTokenizer, TokenModel, cells
+from vqssl.tokenizers._scaler import SCALINGS, Scaler
 
 # Series whose latents the codebook starts on.
 _CODEBOOK_SAMPLE = 512
-
-# Deviations below this share of the mean are rounding, not variation.
-_RELATIVE_FLOOR = 1e-6
-
-
-class Scaler(nn.Module):
-    """Standardise each channel over the training set ("dataset"), or by itself ("series")."""
-
-    mean: Tensor  # (C, 1) of the training set
-    deviation: Tensor  # (C, 1) of the training set
-
-    def __init__(self, n_channels: int, scaling: str | None) -> None:
-        super().__init__()
-        self.scaling = scaling
-        self.register_buffer("mean", torch.empty(n_channels, 1))
-        self.register_buffer("deviation", torch.empty(n_channels, 1))
-
-    def initialise(self, generator: torch.Generator) -> None:
-        self.mean.zero_()
-        self.deviation.fill_(1.0)
-
-    def start(self, series: np.ndarray) -> None:
-        """Take mean and deviation from training series (n, C, L)."""
-        mean, deviation = series_statistics(series, self.scaling == "series")
-        constant = deviation <= _RELATIVE_FLOOR * np.abs(mean)
-        self.mean.copy_(torch.from_numpy(mean).unsqueeze(1))
-        self.deviation.copy_(torch.from_numpy(np.where(constant, 1.0, deviation)).unsqueeze(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.scaling is None:
-            return x
-        if self.scaling == "dataset":
-            return (x - self.mean) / self.deviation
-        mean = x.mean(2, keepdim=True)
-        deviation = x.std(2, correction=0, keepdim=True)
-        constant = deviation <= _RELATIVE_FLOOR * mean.abs()
-        return torch.where(constant, 0.0, (x - mean) / torch.where(constant, 1.0, deviation))
-
-    def inverse(self, x: Tensor) -> Tensor:
-        return x if self.scaling is None else x * self.deviation + self.mean
 
 
 class VQVAE(TokenModel):
@@ -72,6 +31,13 @@ class VQVAE(TokenModel):
         self.encoder = encoder
         self.quantizer = quantizer
         self.decoder = decoder
+
+    @property
+    def codebooks(self) -> list[Tensor]:
+        return [self.quantizer.codebook]
+
+    def start(self, x: Tensor, generator: torch.Generator) -> None:
+        self.quantizer.start(self.latents(x).flatten(0, 1), generator)  # (n N, D)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Terms of equation 3, all means over elements, for series (B, C, L)."""
@@ -120,7 +86,8 @@ def make_vqvae(
         quantizer.build(n_codes, code_dim),
         decoder,
     )
-    n_tokens = -(-length // compression)
+    model.token_spans = cells(length, compression)
+    n_tokens = len(model.token_spans)
     model.code_sizes = [model.quantizer.n_codes] * n_tokens
     model.token_groups = [slice(0, n_tokens)]
     return model
@@ -134,7 +101,10 @@ def automatic_compression(length: int) -> int:
 
 
 class _VQBase(BaseTokenizer):
-    """What the tokenizers with one VQ-VAE share: their parameters and their start."""
+    """What tokenizers of VQ-VAEs share: parameters, their checks, and the start.
+
+    The model is one VQ-VAE, where a subclass does not build another one.
+    """
 
     _shaping: ClassVar[tuple[str, ...]] = (
         "n_codes",
@@ -159,21 +129,24 @@ class _VQBase(BaseTokenizer):
         code_dim = check_count(self.code_dim, "code_dim")
         resolve(self.backbone, "backbone", Backbone, BACKBONES).check()
         resolve(self.quantizer, "quantizer", Quantizer, QUANTIZERS).check(n_codes, code_dim)
+        self._check_compression()
+        if self.scaling not in SCALINGS:
+            raise ValueError(f"scaling must be 'dataset', 'series' or None; got {self.scaling!r}.")
+        self._check_output()
+
+    def _check_compression(self) -> None:
         if self.compression != "auto":
             if isinstance(self.compression, str):
                 raise ValueError(
                     f"compression must be 'auto' or an integer; got {self.compression!r}."
                 )
             check_count(self.compression, "compression")
-        if self.scaling not in SCALINGS:
-            raise ValueError(f"scaling must be 'dataset', 'series' or None; got {self.scaling!r}.")
-        self._check_output()
 
     def _compression(self) -> int:
         automatic = automatic_compression(self._series_shape[1])
         return automatic if self.compression == "auto" else int(self.compression)
 
-    def _build(self) -> VQVAE:
+    def _build(self) -> TokenModel:
         return make_vqvae(
             self._series_shape,
             int(self.n_codes),
@@ -185,22 +158,12 @@ class _VQBase(BaseTokenizer):
         )
 
     def _start(self, model: nn.Module, series: np.ndarray, generator: torch.Generator) -> None:
-        assert isinstance(model, VQVAE)
+        assert isinstance(model, TokenModel)
         model.scaler.start(series)
         order = torch.randperm(len(series), generator=generator)[:_CODEBOOK_SAMPLE].numpy()
         sample = torch.from_numpy(np.asarray(series[np.sort(order)], dtype=np.float32))
         with torch.no_grad():
-            latents = model.latents(sample).flatten(0, 1)  # (n N, D)
-            model.quantizer.start(latents, generator)
-
-    def _finish(self, series: np.ndarray, generator: torch.Generator, go_on: bool) -> None:
-        with torch.no_grad():
-            self.codebook_ = self.model_.quantizer.codebook.detach().numpy().copy()
-        super()._finish(series, generator, go_on)
-
-    @property
-    def _vectors(self) -> np.ndarray:
-        return self.codebook_
+            model.start(sample, generator)
 
 
 class VQTokenizer(_VQBase):
@@ -278,6 +241,9 @@ class VQTokenizer(_VQBase):
         Size of the vocabulary at each token position.
     token_groups_ : list of slice
         Slices of the token axis, coarse to fine; one here.
+    token_spans_ : ndarray of shape (n_tokens, 2), int64
+        Start and stop of the time points [start, stop) that each token stands for; they
+        tile the series.
     n_tokens_ : int
         N, tokens per series.
     perplexity_ : list of float
