@@ -15,18 +15,8 @@ N_CLUSTERS = (1, 2, 3, 5)
 JITTER = 0.1
 
 
-class Untouched(BaseEstimator):
-    """Stands in for a tokenizer: series are compared as they are."""
-
-    def __init__(self, shape):
-        self.code_sizes_ = np.ones(1, dtype=np.int64)
-        self.shape = shape
-
-
 class Baseline(BaseEstimator):
     """What `evaluate_against` asks of a generator, over one model per class."""
-
-    tokens = False  # it has no codes, so no rate
 
     def __init__(self, seed=0):
         self.seed = seed

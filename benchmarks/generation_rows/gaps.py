@@ -5,7 +5,7 @@ import numpy as np
 SHARE = 0.3
 N_DRAWS = 10
 # Test series at most, so that large sets do not take all the time.
-N_SERIES = 300
+N_SERIES = 100
 
 
 def make_gaps(X, seed):

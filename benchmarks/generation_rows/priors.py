@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from generation_rows.baselines import Jittered, Mixture, TrainingSet
-
 from vqssl import (
     AutoregressiveGenerator,
     BandVQTokenizer,

@@ -77,7 +77,8 @@ def print_table(lines: list[Line]) -> None:
 
 def print_bars(lines: list[Line], published_cas: dict[str, float]) -> None:
     by_key = groups(lines)
-    methods = [m for m in dict.fromkeys(line["method"] for line in lines) if "-" in m]
+    named = dict.fromkeys(line["method"] for line in lines)
+    methods = [name for name in named if name.startswith(("maskgit", "autoregressive"))]
     print("\nagainst the bars, means over seeds")
     for method in methods:
         mine = {data: some for (data, name), some in by_key.items() if name == method}

@@ -288,3 +288,25 @@ def test_generators_of_the_library_are_evaluated(kind, references):
     assert figures["memorization_ratio"] > 0
     assert figures["fid"] > figures["fid_floor"]
     assert figures["bits_per_series"] < figures["uniform_bits_per_series"]
+
+
+# ------------------------------------------------------------------------------ left out
+
+
+def test_two_accuracies_can_be_left_out(references, scores):
+    figures = evaluate_against(
+        Fresh().fit(*TRAIN), references, n_samples=180, all_accuracies=False, random_state=0
+    )
+    left_out = {"train_reconstruction_test_real", "train_both_test_real"}
+    assert scores[Fresh].keys() - figures.keys() == left_out
+    assert figures == {name: scores[Fresh][name] for name in figures}
+
+
+def test_a_generator_without_codes_is_judged_by_its_series(references, scores):
+    generator = Copies().fit(*TRAIN)
+    generator.X_ = np.asarray(TRAIN[0], dtype=np.float32)
+    del generator.tokenizer_
+    figures = evaluate_against(generator, references, n_samples=180, random_state=0)
+    of_codes = RATES | {"fid_reconstruction", "train_reconstruction_test_real"}
+    assert scores[Copies].keys() - figures.keys() == of_codes
+    assert figures["memorization_ratio"] == pytest.approx(0, abs=1e-6)

@@ -33,6 +33,7 @@ def evaluate_generator(
     classifier: Any = None,
     n_samples: int = 1000,
     n_compared: int = 1000,
+    all_accuracies: bool = True,
     random_state: Any = None,
 ) -> dict[str, float]:
     """Say how good a generator is, by every measure, with what real series score beside it.
@@ -41,6 +42,8 @@ def evaluate_generator(
     ----------
     generator : fitted generator
         With ``sample``, ``score_samples`` and ``tokenizer_``, as those of `vqssl.generators`.
+        One of other kinds needs ``sample(n, y, random_state=...)`` only and, to be asked for
+        classes, ``classes_``.
     X_train : array-like of shape (n, n_timepoints) or (n, n_channels, n_timepoints)
         Series that the generator was fitted on, at least 6.
     y_train : array-like of shape (n,) or None
@@ -64,6 +67,9 @@ def evaluate_generator(
     n_compared : int, default=1000
         Largest number of series in the two sets of a distance. Both have as many, and not
         more than `X_train` or `X_test`: biases are then alike.
+    all_accuracies : bool, default=True
+        Whether two more classifiers are trained, on the training series as they come out of the
+        tokenizer and on these series with the synthetic ones. It takes about twice the time.
     random_state : int, RandomState instance or None, default=None
         Decides what is drawn, which series are compared, and all seeds.
 
@@ -101,7 +107,9 @@ def evaluate_generator(
         - ``n_compared``: series on each side of a distance.
 
         Without classes the inception scores and all accuracies are left out; with classes but
-        a generator that was fitted without, what needs series drawn by class.
+        a generator that was fitted without, what needs series drawn by class; of a generator
+        without ``tokenizer_`` what speaks of codes, and its memorisation ratio compares series
+        as they are.
 
     Raises
     ------
@@ -166,7 +174,13 @@ def evaluate_generator(
         n_compared=n_compared,
         random_state=random_state,
     )
-    return evaluate_against(generator, references, n_samples=n_samples, random_state=random_state)
+    return evaluate_against(
+        generator,
+        references,
+        n_samples=n_samples,
+        all_accuracies=all_accuracies,
+        random_state=random_state,
+    )
 
 
 def evaluate_against(
@@ -174,6 +188,7 @@ def evaluate_against(
     references: RealReferences,
     *,
     n_samples: int = 1000,
+    all_accuracies: bool = True,
     random_state: Any = None,
 ) -> dict[str, float]:
     """Say how good a generator is, given what is known of the real series.
@@ -182,11 +197,16 @@ def evaluate_against(
     ----------
     generator : fitted generator
         With ``sample``, ``score_samples`` and ``tokenizer_``, as those of `vqssl.generators`.
+        One of other kinds needs ``sample(n, y, random_state=...)`` only and, to be asked for
+        classes, ``classes_``.
     references : RealReferences
         What `real_references` returned.
     n_samples : int, default=1000
         Synthetic series that classifiers are trained on, at least: as many of each class as
         the training set has, or a whole multiple.
+    all_accuracies : bool, default=True
+        Whether two more classifiers are trained, on the training series as they come out of the
+        tokenizer and on these series with the synthetic ones. It takes about twice the time.
     random_state : int, RandomState instance or None, default=None
         Decides what is drawn. With the int that `real_references` got, the figures are those
         of `evaluate_generator` with it.
@@ -246,47 +266,47 @@ def evaluate_against(
     rows = stratified_rows(y_synthetic, n_drawn, n_compared, np.random.default_rng(row_seed))
     compared = X_synthetic[rows]
 
-    coded_train, coded_test = (
-        reconstruct(generator.tokenizer_, X).reshape(X.shape) for X in (real.X_train, real.X_test)
-    )
-    coded_features = real.features(coded_train[real.train_rows])
     synthetic_features = real.features(compared)
-    figures = {
-        **compare(
-            real.test_features,
-            synthetic_features,
-            real.X_test[real.test_rows],
-            compared,
-            metric_seed,
-        ),
-        "fid_reconstruction": frechet_distance(real.test_features, coded_features),
-        "memorization_ratio": _memorization(coded_train, compared, coded_test),
-        **_rate_distortion_of(generator, real.X_test, y_test, real.test_rows),
-    }
-    of_train = _rate_distortion_of(generator, real.X_train, y_train, real.train_rows)
-    figures |= {f"{name}_train": of_train[name] for name in _ALSO_OF_TRAIN}
+    figures = compare(
+        real.test_features, synthetic_features, real.X_test[real.test_rows], compared, metric_seed
+    )
     if real.probabilities is not None:
         figures["inception_score"] = inception_score(real.probabilities(compared))
+
+    # What has no codes is compared as it is.
+    coded_train, coded_test = real.X_train, real.X_test
+    has_codes = hasattr(generator, "tokenizer_")
+    if has_codes:
+        coded_train, coded_test = (
+            reconstruct(generator.tokenizer_, X).reshape(X.shape) for X in (coded_train, coded_test)
+        )
+        coded_features = real.features(coded_train[real.train_rows])
+        figures["fid_reconstruction"] = frechet_distance(real.test_features, coded_features)
+        # Not of all series: a masked prior takes a step per token for the likelihood of each.
+        figures |= _rates(generator, real.X_test, y_test, real.test_rows)
+        of_train = _rates(generator, real.X_train, y_train, real.train_rows)
+        figures |= {f"{name}_train": of_train[name] for name in _ALSO_OF_TRAIN}
+    figures["memorization_ratio"] = _memorization(coded_train, compared, coded_test)
 
     def trained_on(X: np.ndarray, y: Any) -> float:
         classifier = clone(real.classifier)
         classifier.fit(as_input(classifier, X), y)
         return accuracy(classifier, real.X_test, real.y_test)
 
-    if real.y_train is not None:
-        figures["train_reconstruction_test_real"] = trained_on(coded_train, real.y_train)
     if y_synthetic is not None:
         figures["classification_accuracy_score"] = trained_on(X_synthetic, y_synthetic)
+    if all_accuracies and has_codes and real.y_train is not None:
+        figures["train_reconstruction_test_real"] = trained_on(coded_train, real.y_train)
+    if all_accuracies and y_synthetic is not None:
         figures["train_both_test_real"] = trained_on(
             np.concatenate([real.X_train, X_synthetic]), np.concatenate([y_train, y_synthetic])
         )
     return dict(sorted((figures | real.floors).items()))
 
 
-def _rate_distortion_of(
+def _rates(
     generator: Any, X: np.ndarray, y: np.ndarray | None, rows: np.ndarray
 ) -> dict[str, float]:
-    # Not of all series: a masked prior takes a step per token for the likelihood of each.
     return rate_distortion(generator, X[rows], None if y is None else y[rows])
 
 
