@@ -639,12 +639,6 @@ def spread_classes(labels: np.ndarray) -> np.ndarray:
     return np.argsort(share, kind="stable")
 
 
-def blocks(series: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Yield float32 blocks of at most `size` rows."""
-    for start in range(0, len(series), size):
-        yield np.asarray(series[start : start + size], dtype=np.float32)
-
-
 def _n_axes(X: Any) -> int:
     """Number of axes of an array-like, without `np.ndim`, which some array-likes refuse."""
     if hasattr(X, "shape"):

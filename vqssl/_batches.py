@@ -127,3 +127,9 @@ def move(array: np.ndarray, device: torch.device) -> Tensor:
     for start in range(0, len(array), rows):
         moved[start : start + rows] = as_tensor(array[start : start + rows])
     return moved
+
+
+def blocks(series: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Yield float32 blocks of at most `size` rows."""
+    for start in range(0, len(series), size):
+        yield np.asarray(series[start : start + size], dtype=np.float32)

@@ -11,8 +11,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vqssl._base import TorchEstimator, blocks
+from vqssl._base import TorchEstimator
 from vqssl._callbacks import with_callbacks
+from vqssl._scaler import Scaler
 from vqssl._validation import check_count
 
 # Series over which the norms take their final statistics.
@@ -21,41 +22,6 @@ _NORM_SAMPLE = 1024
 # Numbers of input that a time point counts for in the size of a batch of inference: on the CPU
 # about 2,000 of them are worked on at a time, whose activations stay in the cache of a core.
 _POINT_COST = 16
-
-# Deviations below this share of the mean are rounding, not variation.
-_RELATIVE_FLOOR = 1e-6
-
-
-class Standardiser(nn.Module):
-    """Standardise each channel by its mean and deviation over the training set."""
-
-    mean: Tensor  # (C, 1)
-    deviation: Tensor  # (C, 1)
-
-    def __init__(self, n_channels: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.empty(n_channels, 1))
-        self.register_buffer("deviation", torch.empty(n_channels, 1))
-
-    def initialise(self, generator: torch.Generator) -> None:
-        self.mean.zero_()
-        self.deviation.fill_(1.0)
-
-    def start(self, series: np.ndarray) -> None:
-        """Take mean and deviation from training series (n, C, L)."""
-        parts = [
-            (block.mean(2, dtype=np.float64), block.var(2, dtype=np.float64))
-            for block in blocks(series, 256)
-        ]
-        means, variances = (np.concatenate(part) for part in zip(*parts, strict=True))  # (n, C)
-        mean = means.mean(0)
-        deviation = np.sqrt(variances.mean(0) + means.var(0))
-        constant = deviation <= _RELATIVE_FLOOR * np.abs(mean)
-        self.mean.copy_(torch.from_numpy(mean).unsqueeze(1))
-        self.deviation.copy_(torch.from_numpy(np.where(constant, 1.0, deviation)).unsqueeze(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return (x - self.mean) / self.deviation
 
 
 class RowNorm(nn.Module):
@@ -118,7 +84,7 @@ class FCN(nn.Module):
         self, n_channels: int, n_classes: int, widths: list[int], kernel_sizes: list[int]
     ) -> None:
         super().__init__()
-        self.scaler = Standardiser(n_channels)
+        self.scaler = Scaler(n_channels, "dataset")
         self.blocks = nn.ModuleList(
             ConvBlock(before, width, size)
             for before, width, size in zip(

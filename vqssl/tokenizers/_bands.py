@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator
 from vqssl._parts import resolve
+from vqssl._scaler import Scaler
 from vqssl._seed import initialise
 from vqssl._validation import check_count
 from vqssl.backbones import BACKBONES, Backbone
 from vqssl.backbones._stft import ShortTimeFourier
 from vqssl.quantizers import QUANTIZERS, Quantizer, QuantizerModule
 from vqssl.tokenizers._base import TokenModel, cells
-from vqssl.tokenizers._scaler import Scaler
 from vqssl.tokenizers._vq import _VQBase, automatic_compression
 
 BANDS = ("low", "high")

@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator
+from vqssl._scaler import Scaler
 from vqssl.tokenizers._readout import (
     Axes,
     Reader,
@@ -24,7 +25,6 @@ from vqssl.tokenizers._readout import (
     principal_axes,
     readout_width,
 )
-from vqssl.tokenizers._scaler import Scaler
 
 OUTPUTS = ("codes", "features", "histogram", "latent", "quantized")
 

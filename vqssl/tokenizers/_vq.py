@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from vqssl._base import TorchEstimator
 from vqssl._parts import resolve
+from vqssl._scaler import SCALINGS, Scaler
 from vqssl._validation import check_count
 from vqssl.backbones import BACKBONES, Backbone
 from vqssl.quantizers import QUANTIZERS, Quantizer, QuantizerModule
 from vqssl.tokenizers._base import BaseTokenizer, TokenModel, cells
-from vqssl.tokenizers._scaler import SCALINGS, Scaler
 
 # Series whose latents the codebook starts on.
 _CODEBOOK_SAMPLE = 512

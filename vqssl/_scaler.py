@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vqssl._base import blocks
+from vqssl._batches import blocks
 
 SCALINGS = ("dataset", "series", None)
 
