@@ -155,7 +155,7 @@ def test_unlike_series_are_found():
     phases = np.random.default_rng(0).uniform(0, 2 * np.pi, (120, 1))
     normal = np.sin(2 * np.pi * time / 20 + phases)
     odd = np.sin(2 * np.pi * time / 8 + phases[:40])
-    generator = MaskGITGenerator(VQTokenizer(16, max_iter=150), max_iter=100)
+    generator = MaskGITGenerator(VQTokenizer(16, max_iter=100), max_iter=60)
     detector = AnomalyDetector(generator, random_state=0).fit(normal[:80])
     scores = detector.score_samples(np.concatenate([normal[80:], odd]))
     assert roc_auc_score(np.repeat([1, 0], 40), scores) > 0.99
@@ -232,7 +232,11 @@ def test_parameters_inside_can_be_searched():
         ({"generator": "maskgit"}, TypeError, "generator must be None or an instance"),
         ({"generator": AutoregressiveGenerator()}, TypeError, "score_tokens"),
         ({"generator": MaskGITGenerator}, TypeError, "generator must be None or an instance"),
-        ({"generator": MaskGITGenerator(SymbolTokenizer())}, TypeError, "reconstruction_error"),
+        (
+            {"generator": MaskGITGenerator(SymbolTokenizer(), **PRIOR)},
+            TypeError,
+            "reconstruction_error",
+        ),
     ],
 )
 def test_bad_parameters_are_named_and_an_earlier_fit_stays(options, error, match):
