@@ -228,3 +228,31 @@ def test_terms_of_groups_sum_to_the_mean_loss_of_a_series(name, seed):
             expected = losses[:, tokens].sum(1).mean()
             torch.testing.assert_close(terms[f"nll_{number}"], expected)
         assert len(terms) == len(space.positions)
+
+
+# --------------------------------------------------------------------- a start from codebooks
+
+
+def test_codes_of_like_vectors_begin_alike():
+    space = make_space()
+    draw = make_generator(3)
+    codebooks = [torch.randn(size, 8, generator=draw) for size in space.sizes]
+    codebooks[0][4] = codebooks[0][1]
+    space.start(codebooks, make_generator(4))
+    table, weight = space.table.weight, space.heads[0].weight
+    assert torch.equal(table[4], table[1])
+    assert torch.equal(weight[4], weight[1])
+    distance = torch.cdist(codebooks[0], codebooks[0])
+    of_table = torch.cdist(table[:5], table[:5])
+    # A random projection keeps the order of very different distances.
+    nearest, farthest = distance[0, 1:].argmin() + 1, distance[0, 1:].argmax() + 1
+    assert of_table[0, nearest] <= of_table[0, farthest]
+    mask = make_space().table.weight[-1]
+    assert torch.equal(table[-1], mask)
+
+
+def test_vectors_that_are_all_alike_say_nothing():
+    space = make_space("one group")
+    space.start([torch.ones(4, 8)], make_generator(4))
+    assert torch.equal(space.table.weight[:4], torch.zeros(4, WIDTH))
+    assert torch.isfinite(space.heads[0].weight).all()

@@ -106,6 +106,39 @@ def fits():
 # ------------------------------------------------------------------------------- tokenizer
 
 
+class Symbols(SymbolTokenizer):
+    """Symbols with vectors, two of them alike."""
+
+    codebook = np.eye(4, 5)[[0, 1, 2, 0]]
+
+    def fit(self, X, y=None):
+        super().fit(X)
+        self.codebook_ = self.codebook
+        return self
+
+
+@both
+def test_a_prior_starts_from_the_codebook_of_the_tokenizer(kind):
+    # Of one step, at a rate that moves nothing.
+    options = {"max_iter": 1, "lr": 1e-12}
+    table = make(kind, Symbols(4), **options).fit(X % 4).model_.space.table.weight
+    assert_allclose(table[0], table[3], atol=1e-8)
+    assert not np.allclose(table[0], table[1])
+    without = make(kind, SymbolTokenizer(4), **options).fit(X % 4).model_.space.table.weight
+    assert not np.allclose(without[0], without[3])
+
+
+@both
+@pytest.mark.parametrize("codebook", [np.eye(3, 5), np.arange(4), [np.eye(4), np.eye(4)], "codes"])
+def test_a_codebook_of_other_sizes_is_left_alone(kind, codebook):
+    class Other(Symbols):
+        pass
+
+    Other.codebook = codebook
+    fitted = [make(kind, tokenizer(4)).fit(X % 4) for tokenizer in (Other, SymbolTokenizer)]
+    assert same_weights(*fitted)
+
+
 @both
 def test_a_clone_of_the_tokenizer_is_fitted(kind):
     tokenizer = SymbolTokenizer(SIZES, groups=[slice(3, 6), slice(0, 3)])

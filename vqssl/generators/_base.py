@@ -254,6 +254,24 @@ class BaseGenerator(
         space = CodeSpace(self.code_sizes_.tolist(), self.token_groups_, trunk.width)
         return self._build_prior(space, trunk, self._no_class)
 
+    def _start(self, model: nn.Module, rows: np.ndarray, generator: torch.Generator) -> None:
+        assert isinstance(model, Prior)
+        codebooks = self._codebooks()
+        if codebooks is not None:
+            model.space.start([torch.tensor(c, dtype=torch.float32) for c in codebooks], generator)
+
+    def _codebooks(self) -> list[np.ndarray] | None:
+        """Vectors of the codes of each group of tokens, where the tokenizer has them."""
+        given = getattr(self.tokenizer_, "codebook_", None)
+        if given is None:
+            return None
+        codebooks = [np.asarray(c) for c in (given if isinstance(given, list) else [given])]
+        positions = positions_of(self.token_groups_, self.n_tokens_)
+        sizes = [int(self.code_sizes_[group].max()) for group in positions]
+        # A tokenizer of the user's own may mean something else by that name.
+        shapes = [c.shape[0] if c.ndim == 2 and c.dtype.kind == "f" else None for c in codebooks]
+        return codebooks if shapes == sizes else None
+
     # Sampling -----------------------------------------------------------------------------
 
     def sample(self, n_samples: int = 1, y: Any = None, *, random_state: Any = None) -> np.ndarray:

@@ -15,6 +15,9 @@ from vqssl.generators._decoding import MASK
 # Deviation of a vector's entries at the start: small beside what the blocks add.
 _START_DEVIATION = 0.02
 
+# The same for vectors that begin with what the tokenizer knows of the codes.
+_CODE_DEVIATION = 0.1
+
 
 def positions_of(groups: Sequence[slice], n_tokens: int) -> list[list[int]]:
     """Positions of the tokens of every group, in order.
@@ -107,6 +110,34 @@ class CodeSpace(nn.Module):
         self.rank.copy_(self.order.argsort())
         sizes = torch.tensor(self.code_sizes).unsqueeze(1)
         self.forbidden.copy_(torch.arange(self.n_codes) >= sizes)
+
+    @torch.no_grad()
+    def start(self, codebooks: Sequence[Tensor], generator: torch.Generator) -> None:
+        """Begin with codes alike whose vectors in the tokenizer are alike, in and out.
+
+        One random projection of their vectors makes the rows of the table and of the heads. A
+        few hundred series are too few to find out by counting which of a hundred codes mean
+        nearly the same.
+
+        Parameters
+        ----------
+        codebooks : sequence of Tensor
+            Vectors of the codes of each group, (K, D) each.
+        generator : torch.Generator
+            Draws the projection of each group.
+        """
+        width = self.table.weight.shape[1]
+        first = 0
+        for vectors, size, head in zip(codebooks, self.sizes, self.heads, strict=True):
+            centred = vectors - vectors.mean(0)
+            deviation = centred.square().mean().sqrt()
+            centred = centred / torch.where(deviation > 0, deviation, 1.0)
+            dim = centred.shape[1]
+            rows = centred @ torch.randn(dim, width, generator=generator) / dim**0.5  # (K, W)
+            self.table.weight[first : first + size] = _CODE_DEVIATION * rows
+            assert isinstance(head, nn.Linear)
+            head.weight.copy_(rows / width**0.5)
+            first += size
 
     def embed(self, codes: Tensor) -> Tensor:
         """Vectors of codes without their places, (B, N) -> (B, N, W); `MASK` has one, too."""
