@@ -1,6 +1,7 @@
 """impute and complete: what is observed stays, what is not comes from the prior."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -142,6 +143,17 @@ def test_classes_and_every_order_work(order):
     given_series, _ = with_gaps(X)
     assert np.isfinite(generator.impute(given_series, y=y, random_state=0)).all()
     assert np.isfinite(generator.impute(given_series, random_state=0)).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_columns_with_names_are_no_reason_to_warn():
+    frame = pd.DataFrame(make_series(), columns=[f"t{i}" for i in range(21)])
+    generator = fitted(frame)
+    gaps = frame.mask(frame > 1)
+    filled = generator.impute(gaps, random_state=0)
+    assert_array_equal(filled[frame <= 1], frame.to_numpy()[frame <= 1])
+    completed = generator.complete(frame.iloc[:, :14], 7, random_state=0)
+    assert_array_equal(completed[:, :14], frame.iloc[:, :14])
 
 
 def test_integers_give_float32():

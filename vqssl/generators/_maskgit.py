@@ -1,6 +1,8 @@
 """MaskGIT (Chang et al. 2022) as a generator of series."""
 
+import contextlib
 import numbers
+import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -133,6 +135,14 @@ def masked_cross_entropy(
         mean = -logits.log_softmax(-1).masked_fill(forbidden, 0.0).sum(2) / allowed
         losses = (1 - label_smoothing) * losses + label_smoothing * mean
     return losses.masked_fill(~masked, 0.0) / masked.sum(1, keepdim=True)
+
+
+@contextlib.contextmanager
+def _without_names() -> Iterator[None]:
+    """Filled series are arrays, also where those of the fit had columns with names."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        yield
 
 
 class MaskGITGenerator(BaseGenerator):
@@ -417,7 +427,8 @@ class MaskGITGenerator(BaseGenerator):
         self._check_is_fitted()
         n_draws = check_count(n_draws, "n_draws")
         series = self._check_X(X, reset=False, allow_gaps=True)
-        return self._impute(series, n_draws, y, random_state)
+        with _without_names():
+            return self._impute(series, n_draws, y, random_state)
 
     def complete(
         self,
@@ -471,7 +482,10 @@ class MaskGITGenerator(BaseGenerator):
         horizon = check_count(horizon, "horizon")
         if horizon > length:
             raise ValueError(f"horizon must be at most {length}, the fitted length; got {horizon}.")
-        X = np.asarray(X.detach().cpu() if isinstance(X, Tensor) else X)
+        if isinstance(X, Tensor):
+            X = X.detach().cpu()
+            X = X.float() if X.dtype == torch.bfloat16 else X  # which numpy does not have
+        X = np.asarray(X)
         whole = X.ndim == len(self.input_shape_) + 1 and X.shape[-1] in (length, length - horizon)
         if not whole:
             raise ValueError(
@@ -482,9 +496,9 @@ class MaskGITGenerator(BaseGenerator):
         dtype = X.dtype if X.dtype.kind == "f" else np.float32
         series = np.full((len(X), *self.input_shape_), np.nan, dtype)
         series[..., : length - horizon] = X[..., : length - horizon]
-        return self._impute(
-            self._check_X(series, reset=False, allow_gaps=True), n_draws, y, random_state
-        )
+        with _without_names():
+            series = self._check_X(series, reset=False, allow_gaps=True)
+            return self._impute(series, n_draws, y, random_state)
 
     def _impute(self, series: np.ndarray, n_draws: int, y: Any, random_state: Any) -> np.ndarray:
         """Fill NaN in series (n, C, L)."""
