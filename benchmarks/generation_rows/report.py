@@ -55,8 +55,8 @@ def report(lines: list[Line], reference: Path | None) -> None:
     anomalies = [line for line in lines if "auc" in line]
     if anomalies:
         print_anomalies(anomalies)
-    looks = sum(len(line) > 0 for line in lines)
-    print(f"\n{looks} lines, each judged once on test series.")
+    judged = "the test split" if lines and lines[0]["protocol"] == "test" else "training series"
+    print(f"\n{len(lines)} lines, each judged once on {judged}.")
 
 
 def print_table(lines: list[Line]) -> None:
