@@ -133,7 +133,8 @@ class CodeSpace(nn.Module):
             deviation = centred.square().mean().sqrt()
             centred = centred / torch.where(deviation > 0, deviation, 1.0)
             dim = centred.shape[1]
-            rows = centred @ torch.randn(dim, width, generator=generator) / dim**0.5  # (K, W)
+            draw = torch.randn(dim, width, generator=generator, dtype=centred.dtype)
+            rows = centred @ draw / dim**0.5  # (K, W)
             self.table.weight[first : first + size] = _CODE_DEVIATION * rows
             assert isinstance(head, nn.Linear)
             head.weight.copy_(rows / width**0.5)
