@@ -126,3 +126,13 @@ def _initialise_own(module: nn.Module, generator: torch.Generator) -> None:
         with _RESET_LOCK, torch.random.fork_rng(devices=cuda):
             torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
             reset()
+
+
+def seed_parts(estimator: Any, seed: int) -> None:
+    """Give a seed to an estimator and to its parts where random_state is None."""
+    unseeded = [
+        name
+        for name, value in estimator.get_params(deep=True).items()
+        if name.rpartition("__")[2] == "random_state" and value is None
+    ]
+    estimator.set_params(**dict(zip(unseeded, spawn_seeds(seed, len(unseeded)), strict=True)))

@@ -7,7 +7,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.metrics import accuracy_score
 from sklearn.utils import get_tags
 
-from vqssl._seed import spawn_seeds
+from vqssl._seed import seed_parts, spawn_seeds
 from vqssl.classifiers import FCNClassifier
 
 
@@ -103,12 +103,8 @@ def make_classifier(classifier: Any, seed: int) -> Any:
 def seeded_clone(estimator: Any, seed: int) -> Any:
     """Return a copy of an estimator whose parts with a random_state of None have a seed."""
     copy = clone(estimator)
-    unseeded = [
-        name
-        for name, value in copy.get_params().items()
-        if name.rpartition("__")[2] == "random_state" and value is None
-    ]
-    return copy.set_params(**dict(zip(unseeded, spawn_seeds(seed, len(unseeded)), strict=True)))
+    seed_parts(copy, seed)
+    return copy
 
 
 def as_input(estimator: Any, X: Any) -> Any:

@@ -13,15 +13,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from vqssl._parts import refuse_nested_names
 from vqssl._persistence import write_file
-from vqssl._seed import spawn_seeds
+from vqssl._seed import seed_parts, spawn_seeds
 from vqssl._tree import to_tree
 from vqssl._validation import check_probability, warn_user
-from vqssl.generators._base import is_fitted, seed_parts
+from vqssl.generators._base import is_fitted
 from vqssl.generators._maskgit import MaskGITGenerator
 from vqssl.tokenizers import VQTokenizer
 
-# What a generator must offer, and its tokenizer once fitted.
-_DOOR = ("fit", "score_tokens")
+# What a generator must offer, and its tokenizer.
+_DOOR = ("fit", "score_tokens", "tokenizer")
 _TOKENIZER_DOOR = "reconstruction_error"
 
 # Fewer series than this are all trained on.
@@ -178,6 +178,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 "generator must be None or an instance with fit and score_tokens, such as "
                 f"MaskGITGenerator(); got {self.generator!r}."
             )
+        tokenizer = self.generator.tokenizer  # None is one of vqssl
+        if tokenizer is not None and not hasattr(tokenizer, _TOKENIZER_DOOR):
+            raise TypeError(
+                f"generator must have a tokenizer with {_TOKENIZER_DOOR}, as those of vqssl; got "
+                f"{tokenizer!r}."
+            )
 
     def _split(self, X: Any, seed: int) -> tuple[Any, Any]:
         """Series to train on, and series that set residuals and threshold."""
@@ -203,11 +209,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return generator.fit(X)
 
     def _take_generator(self, generator: Any, X: Any) -> None:
-        if not hasattr(generator.tokenizer_, _TOKENIZER_DOOR):
-            raise TypeError(
-                f"generator must have a tokenizer with {_TOKENIZER_DOOR}, as those of vqssl; got "
-                f"{generator.tokenizer_!r}."
-            )
         self.generator_ = generator
         self.n_features_in_ = generator.n_features_in_
         self.__dict__.pop("feature_names_in_", None)

@@ -19,7 +19,7 @@ from vqssl._base import TorchEstimator
 from vqssl._callbacks import with_callbacks
 from vqssl._parts import resolve
 from vqssl._precision import arithmetic
-from vqssl._seed import spawn_seeds
+from vqssl._seed import seed_parts, spawn_seeds
 from vqssl._validation import check_count, check_probability, check_weight, warn_user
 from vqssl.backbones import PRIOR_BACKBONES, PriorBackbone, SequenceModule
 from vqssl.generators._codes import CodeSpace, Prior, positions_of
@@ -535,16 +535,6 @@ def _as_labels(y: Any, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
             error
         )
     return labels, inverse.astype(np.int64)
-
-
-def seed_parts(estimator: Any, seed: int) -> None:
-    """Give a seed to an estimator and to its parts where random_state is None."""
-    unseeded = [
-        name
-        for name, value in estimator.get_params(deep=True).items()
-        if name.rpartition("__")[2] == "random_state" and value is None
-    ]
-    estimator.set_params(**dict(zip(unseeded, spawn_seeds(seed, len(unseeded)), strict=True)))
 
 
 def is_fitted(estimator: Any) -> bool:
