@@ -532,7 +532,8 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         size = self._rows_at_once(device)
         for start in range(0, len(rows), size):
             place = slice(start, min(start + size, len(rows)))
-            yield model, place, as_tensor(rows[place]).to(device)
+            batch = as_tensor(rows[place]).to(device)
+            yield model, place, batch.double() if double and batch.is_floating_point() else batch
 
     # Parameters and state -----------------------------------------------------------------
 

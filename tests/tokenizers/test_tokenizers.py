@@ -293,6 +293,19 @@ def test_score_is_one_minus_error_over_deviation_from_the_training_mean(
 
 
 @small
+@pytest.mark.parametrize("scaling", ["dataset", "series", None])
+@pytest.mark.parametrize("channels", [None, 3])
+def test_reconstruction_error_is_the_mean_square_of_each_channel(tokenizer, scaling, channels):
+    train, new = make_series(channels=channels), make_series(20, channels=channels, seed=1)
+    tokenizer.set_params(scaling=scaling).fit(train)
+    difference = new - tokenizer.decode(tokenizer.encode(new))
+    expected = np.square(difference, dtype=np.float64).mean(-1).reshape(20, -1)
+    errors = tokenizer.reconstruction_error(new)
+    assert errors.dtype == np.float64
+    assert_allclose(errors, expected, rtol=1e-4)
+
+
+@small
 @pytest.mark.parametrize("scaling", ["dataset", "series"])
 @pytest.mark.parametrize("value", [0.0, 0.1, 7.3, -1e4])
 def test_score_of_constant_series_is_zero_or_one(tokenizer, scaling, value):

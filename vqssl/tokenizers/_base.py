@@ -230,9 +230,8 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
         score : float
             1 - (sum of squared reconstruction errors) / (sum of squared deviations from
             the mean of each channel over the training set): 1 is perfect. With
-            ``scaling="series"`` both sums are over series scaled one by one, since level
-            and size of a series are not in its codes. For series without deviation 1 if
-            perfect, else 0.
+            ``scaling="series"`` level and size of a series are not in its codes, and what
+            that costs counts, too. For series without deviation 1 if perfect, else 0.
         """
         series = self._series(X)
         error, deviation = self._inference(_errors, series).sum(0, dtype=np.float64)
@@ -252,8 +251,7 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
         Returns
         -------
         errors : ndarray of shape (n_samples, n_channels), float64
-            Mean squared error over time, in the squared units of `X`; with
-            ``scaling="series"`` of series scaled one by one, as in `score`.
+            Mean squared error over time, in the squared units of `X`.
         """
         return self._inference(_errors_by_channel, self._series(X), double=True)
 
