@@ -6,7 +6,9 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from vqssl import (
+    VAE,
     AnomalyDetector,
+    AutoEncoder,
     AutoregressiveGenerator,
     BandVQTokenizer,
     FCNClassifier,
@@ -18,11 +20,13 @@ from vqssl import (
 # Few steps: the checks are about the contract, not about what is learned.
 ESTIMATORS = [
     AnomalyDetector(MaskGITGenerator(VQTokenizer(max_iter=5), max_iter=5)),
+    AutoEncoder(max_iter=5),
     AutoregressiveGenerator(VQTokenizer(max_iter=5), max_iter=5),
     BandVQTokenizer(max_iter=5),
     FCNClassifier(max_iter=60),  # which three blobs take
     MaskGITGenerator(VQTokenizer(max_iter=5), max_iter=5),
     SSLVQTokenizer(max_iter=5),
+    VAE(max_iter=5),
     VQTokenizer(max_iter=5),
 ]
 

@@ -1117,6 +1117,7 @@ def test_every_public_estimator_and_part_can_be_in_a_file():
     found = set()
     for name in (
         "augmentations",
+        "autoencoders",
         "backbones",
         "losses",
         "quantizers",

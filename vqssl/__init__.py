@@ -2,6 +2,7 @@
 
 from vqssl._load import load
 from vqssl._windows import pad_series, sliding_windows
+from vqssl.autoencoders import VAE, AutoEncoder
 from vqssl.classifiers import FCNClassifier
 from vqssl.generators import AnomalyDetector, AutoregressiveGenerator, MaskGITGenerator
 from vqssl.tokenizers import BandVQTokenizer, SSLVQTokenizer, VQTokenizer
@@ -9,7 +10,9 @@ from vqssl.tokenizers import BandVQTokenizer, SSLVQTokenizer, VQTokenizer
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "VAE",
     "AnomalyDetector",
+    "AutoEncoder",
     "AutoregressiveGenerator",
     "BandVQTokenizer",
     "FCNClassifier",

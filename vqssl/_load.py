@@ -9,6 +9,7 @@ from sklearn.frozen import FrozenEstimator
 
 from vqssl import (
     augmentations,
+    autoencoders,
     backbones,
     classifiers,
     generators,
@@ -20,7 +21,16 @@ from vqssl._base import TorchEstimator
 from vqssl._persistence import current_versions, read_file
 from vqssl._tree import from_tree, public_name
 
-_FOLDERS = (augmentations, backbones, classifiers, generators, losses, quantizers, tokenizers)
+_FOLDERS = (
+    augmentations,
+    autoencoders,
+    backbones,
+    classifiers,
+    generators,
+    losses,
+    quantizers,
+    tokenizers,
+)
 
 # A file holds no torch module.
 _NOT_IN_FILES = (quantizers.ModuleQuantizer,)

@@ -12,6 +12,18 @@ SCALINGS = ("dataset", "series", None)
 _RELATIVE_FLOOR = 1e-6
 
 
+def check_scaling(value: str | None) -> None:
+    """Accept a way to standardise.
+
+    Raises
+    ------
+    ValueError
+        If `value` is none of `SCALINGS`.
+    """
+    if value not in SCALINGS:
+        raise ValueError(f"scaling must be 'dataset', 'series' or None; got {value!r}.")
+
+
 class Scaler(nn.Module):
     """Standardise each channel over the training set ("dataset"), or by itself ("series")."""
 

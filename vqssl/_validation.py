@@ -72,13 +72,13 @@ def check_probability(value: Any, name: str, *, below_one: bool = False) -> floa
     return number
 
 
-def warn_user(message: str) -> None:
-    """Issue a UserWarning that names the line of the caller's own code."""
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Issue a warning that names the line of the caller's own code."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and _is_library(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
         level += 1
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def _is_library(module: str) -> bool:

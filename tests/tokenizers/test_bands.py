@@ -13,10 +13,10 @@ from sklearn.base import clone
 import vqssl
 from vqssl import BandVQTokenizer, MaskGITGenerator, VQTokenizer
 from vqssl.backbones import ConvBackbone, TransformerBackbone
+from vqssl.backbones._compression import automatic_compression
 from vqssl.backbones._stft import ShortTimeFourier
 from vqssl.quantizers import FSQ
 from vqssl.tokenizers._readout import readout_width
-from vqssl.tokenizers._vq import automatic_compression
 
 SMALL = {
     "n_codes": 8,

@@ -28,7 +28,7 @@ def check_features(minimum: int, *, columns: str = "features", **sets: Any) -> l
         If a set has another number of axes, too few rows, no features or another d than the
         first, or holds anything but finite real numbers.
     """
-    checked = {name: _as_float(value, name) for name, value in sets.items()}
+    checked = {name: as_float(value, name) for name, value in sets.items()}
     for name, rows in checked.items():
         if rows.ndim != 2:
             raise ValueError(
@@ -62,7 +62,7 @@ def check_series(minimum: int, **sets: Any) -> list[np.ndarray]:
     """
     checked = {}
     for name, value in sets.items():
-        series = _as_float(value, name)
+        series = as_float(value, name)
         if series.ndim not in (2, 3):
             raise ValueError(
                 f"{name} must have shape (n_samples, n_timepoints) or (n_samples, n_channels, "
@@ -73,7 +73,26 @@ def check_series(minimum: int, **sets: Any) -> list[np.ndarray]:
     return [series.reshape(len(series), -1) for series in checked.values()]
 
 
-def _as_float(value: Any, name: str) -> np.ndarray:
+def as_float(value: Any, name: str) -> np.ndarray:
+    """Return finite real numbers as a float64 array of the same shape.
+
+    Parameters
+    ----------
+    value : array-like
+        The numbers.
+    name : str
+        What errors call them.
+
+    Returns
+    -------
+    numbers : ndarray of the same shape, float64
+        Not a copy where `value` is such an array.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite, or is none.
+    """
     try:
         array = np.asarray(value)
     except ValueError as error:  # lists of different lengths

@@ -4,7 +4,6 @@ from typing import Any, Literal, overload
 
 import numpy as np
 from scipy.special import ndtri
-from sklearn.base import clone, is_classifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -13,6 +12,7 @@ from sklearn.utils import check_random_state
 
 from vqssl._validation import check_count
 from vqssl.metrics._checks import check_series
+from vqssl.metrics._classifier import check_classifier, seeded
 
 
 def wilson_interval(share: float, n_trials: float) -> tuple[float, float]:
@@ -143,8 +143,7 @@ def discriminative_score(
     real, synthetic = check_series(n_folds, real=real, synthetic=synthetic)
     if classifier is None:
         classifier = make_pipeline(StandardScaler(), SVC())
-    elif not _is_classifier(classifier):
-        raise TypeError(f"classifier must be a scikit-learn classifier; got {classifier!r}.")
+    check_classifier(classifier)
     generator = check_random_state(random_state)
 
     n_each = min(len(real), len(synthetic))
@@ -153,26 +152,10 @@ def discriminative_score(
     )
     y = np.repeat([0, 1], n_each)
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=generator)
-    predicted = cross_val_predict(_seeded(classifier, generator), X, y, cv=folds)
+    predicted = cross_val_predict(seeded(classifier, generator), X, y, cv=folds)
     n_right = int((predicted == y).sum())
     accuracy = n_right / len(y)
     if not return_interval:
         return accuracy - 0.5
     low, high = wilson_interval(accuracy, n_each)
     return accuracy - 0.5, low - 0.5, high - 0.5
-
-
-def _is_classifier(value: Any) -> bool:
-    # is_classifier itself raises for what is no estimator.
-    is_estimator = hasattr(value, "__sklearn_tags__") and not isinstance(value, type)
-    return is_estimator and is_classifier(value)
-
-
-def _seeded(classifier: Any, generator: np.random.RandomState) -> Any:
-    copy = clone(classifier)
-    seeds = {
-        name: generator.randint(np.iinfo(np.int32).max)
-        for name, value in sorted(copy.get_params().items())
-        if name.rpartition("__")[2] == "random_state" and value is None
-    }
-    return copy.set_params(**seeds)

@@ -13,10 +13,11 @@ from vqssl._scaler import Scaler
 from vqssl._seed import initialise
 from vqssl._validation import check_count
 from vqssl.backbones import BACKBONES, Backbone
+from vqssl.backbones._compression import automatic_compression
 from vqssl.backbones._stft import ShortTimeFourier
 from vqssl.quantizers import QUANTIZERS, Quantizer, QuantizerModule
 from vqssl.tokenizers._base import TokenModel, cells
-from vqssl.tokenizers._vq import _VQBase, automatic_compression
+from vqssl.tokenizers._vq import _VQBase
 
 BANDS = ("low", "high")
 
@@ -140,9 +141,6 @@ class BandVQVAE(TokenModel):
             for band, group in self._grouped()
         ]
         return self.scaler.inverse(torch.stack(parts).sum(0))
-
-    def compare(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return x, self.scaler.mean, self.decode(self.lookup(self.tokens(x)))
 
     def _grouped(self) -> Iterator[tuple[Band, slice]]:
         return zip(self.bands, self.token_groups, strict=True)

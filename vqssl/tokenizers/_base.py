@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator
+from vqssl._reconstruction import ReconstructionMixin
 from vqssl._scaler import Scaler
 from vqssl.tokenizers._readout import (
     Axes,
@@ -80,16 +81,18 @@ class TokenModel(nn.Module, ABC):
     def decode(self, vectors: Tensor) -> Tensor:
         """Series of quantised vectors, (B, N, D) -> (B, C, L)."""
 
-    @abstractmethod
-    def compare(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Series, their mean over the training set, and their reconstruction from codes."""
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """What codes give back, (B, C, L) -> (B, C, L)."""
+        return self.decode(self.lookup(self.tokens(x)))
 
 
 def _can_invert(estimator: "BaseTokenizer") -> bool:
     return estimator.output in ("codes", "quantized")
 
 
-class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
+class BaseTokenizer(
+    ReconstructionMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator
+):
     """Base class of tokenizers: series to codes and back.
 
     A subclass builds a `TokenModel` and says how many codes and dimensions it has.
@@ -213,47 +216,6 @@ class BaseTokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEsti
             )
         vectors = Z.reshape(len(Z), *shape)
         return self._as_given(self._inference(lambda model, z: model.decode(z), vectors))
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return the share of the variation of series that survives the codes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
-            Series of the fitted shape.
-        y : None
-            Ignored; here for scikit-learn's pipelines.
-
-        Returns
-        -------
-        score : float
-            1 - (sum of squared reconstruction errors) / (sum of squared deviations from
-            the mean of each channel over the training set): 1 is perfect. With
-            ``scaling="series"`` level and size of a series are not in its codes, and what
-            that costs counts, too. For series without deviation 1 if perfect, else 0.
-        """
-        series = self._series(X)
-        error, deviation = self._inference(_errors, series).sum(0, dtype=np.float64)
-        if deviation == 0:
-            return float(error == 0)
-        return float(1 - error / deviation)
-
-    def reconstruction_error(self, X: Any) -> np.ndarray:
-        """Return how far series are from what their codes give back.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
-            Series of the fitted shape.
-
-        Returns
-        -------
-        errors : ndarray of shape (n_samples, n_channels), float64
-            Mean squared error over time, in the squared units of `X`.
-        """
-        return self._inference(_errors_by_channel, self._series(X), double=True)
 
     # Readouts -----------------------------------------------------------------------------
 
@@ -471,20 +433,6 @@ def perplexity(codes: np.ndarray) -> float:
     shares = np.bincount(codes.ravel()) / codes.size
     shares = shares[shares > 0]
     return float(np.exp(-(shares * np.log(shares)).sum()))
-
-
-def _errors(model: TokenModel, x: Tensor) -> Tensor:
-    """Squared error and squared deviation of each series, (B, 2) float64."""
-    target, mean, reconstruction = model.compare(x)
-    error = (target - reconstruction).double().square().sum((1, 2))
-    deviation = (target - mean).double().square().sum((1, 2))
-    return torch.stack([error, deviation], 1)
-
-
-def _errors_by_channel(model: TokenModel, x: Tensor) -> Tensor:
-    """Mean squared error over time, (B, C, L) -> (B, C)."""
-    target, _, reconstruction = model.compare(x)
-    return (target - reconstruction).square().mean(2)
 
 
 def cells(length: int, size: int) -> list[tuple[int, int]]:

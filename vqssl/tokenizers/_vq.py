@@ -10,9 +10,10 @@ from torch.nn import functional as F
 
 from vqssl._base import TorchEstimator
 from vqssl._parts import resolve
-from vqssl._scaler import SCALINGS, Scaler
+from vqssl._scaler import Scaler, check_scaling
 from vqssl._validation import check_count
 from vqssl.backbones import BACKBONES, Backbone
+from vqssl.backbones._compression import check_compression, compression_of
 from vqssl.quantizers import QUANTIZERS, Quantizer, QuantizerModule
 from vqssl.tokenizers._base import BaseTokenizer, TokenModel, cells
 
@@ -63,10 +64,6 @@ class VQVAE(TokenModel):
     def decode(self, vectors: Tensor) -> Tensor:
         return self.scaler.inverse(self.decoder(vectors))
 
-    def compare(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Series (B, C, L), their mean over the training set, and their reconstruction."""
-        return x, self.scaler.mean, self.decode(self.lookup(self.tokens(x)))
-
 
 def make_vqvae(
     series_shape: tuple[int, int],
@@ -91,13 +88,6 @@ def make_vqvae(
     model.code_sizes = [model.quantizer.n_codes] * n_tokens
     model.token_groups = [slice(0, n_tokens)]
     return model
-
-
-def automatic_compression(length: int) -> int:
-    """Time points per token: 2 for up to 64 points, 4 up to 512, then what gives 128 tokens."""
-    if length <= 64:
-        return min(2, length)
-    return max(4, -(-length // 128))
 
 
 class _VQBase(BaseTokenizer):
@@ -130,21 +120,11 @@ class _VQBase(BaseTokenizer):
         resolve(self.backbone, "backbone", Backbone, BACKBONES).check()
         resolve(self.quantizer, "quantizer", Quantizer, QUANTIZERS).check(n_codes, code_dim)
         self._check_compression()
-        if self.scaling not in SCALINGS:
-            raise ValueError(f"scaling must be 'dataset', 'series' or None; got {self.scaling!r}.")
+        check_scaling(self.scaling)
         self._check_output()
 
     def _check_compression(self) -> None:
-        if self.compression != "auto":
-            if isinstance(self.compression, str):
-                raise ValueError(
-                    f"compression must be 'auto' or an integer; got {self.compression!r}."
-                )
-            check_count(self.compression, "compression")
-
-    def _compression(self) -> int:
-        automatic = automatic_compression(self._series_shape[1])
-        return automatic if self.compression == "auto" else int(self.compression)
+        check_compression(self.compression)
 
     def _build(self) -> TokenModel:
         return make_vqvae(
@@ -153,7 +133,7 @@ class _VQBase(BaseTokenizer):
             int(self.code_dim),
             resolve(self.backbone, "backbone", Backbone, BACKBONES),
             resolve(self.quantizer, "quantizer", Quantizer, QUANTIZERS),
-            self._compression(),
+            compression_of(self.compression, self._series_shape[1]),
             self.scaling,
         )
 

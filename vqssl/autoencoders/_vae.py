@@ -1,0 +1,678 @@
+"""Variational autoencoder (Kingma and Welling 2014; beta: Higgins et al. 2017)."""
+
+import math
+import numbers
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from torch import Tensor, nn
+
+from vqssl._base import TorchEstimator
+from vqssl._scaler import Scaler
+from vqssl._seed import normal, spawn_seeds
+from vqssl._validation import check_count, check_weight, warn_user
+from vqssl.autoencoders._base import BaseAutoEncoder, LatentModel
+from vqssl.autoencoders._hamiltonian import hamiltonian_monte_carlo
+from vqssl.backbones import Backbone
+
+COVARIANCES = ("diagonal", "full")
+METHODS = ("amortised", "mcmc")
+
+# Pairs of points over which the bound of a series is averaged, at least.
+_BOUND_PAIRS = 8
+
+# A dimension is active when the mean of its posterior varies more (Burda et al. 2016, section 5.2).
+_ACTIVE = 0.01
+
+# Chains that end where fewer proposals than this share are accepted have hardly moved.
+_LOW_ACCEPTANCE = 0.3
+
+# The logarithm of a deviation is kept within these limits, so that no variance over- or
+# underflows in float32 whatever the data are.
+_LOG_DEVIATION = (-10.0, 10.0)
+
+
+class Noise(nn.Module):
+    """Deviation of the likelihood, learned or fixed; in units of the scaled series."""
+
+    # A single number has a way to go from 1 to .03, which the weights' learning rate would
+    # take all steps for.
+    lr_multiplier = 10.0
+
+    log_deviation: Tensor  # scalar
+
+    def __init__(self, fixed: float | None) -> None:
+        super().__init__()
+        self.fixed = fixed
+        if fixed is None:
+            self.log_deviation = nn.Parameter(torch.empty(()))
+        else:
+            self.register_buffer("log_deviation", torch.empty(()))
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:
+        self.log_deviation.fill_(0.0 if self.fixed is None else math.log(self.fixed))
+
+    def forward(self) -> Tensor:
+        if self.fixed is None:
+            return self.log_deviation.clamp(*_LOG_DEVIATION)
+        return self.log_deviation
+
+
+class Posterior(NamedTuple):
+    """Gaussian over latents: mean (B, Z) and L, the factor of the covariance L L^T.
+
+    A diagonal L is kept as its diagonal, (B, Z); a full one is lower triangular, (B, Z, Z).
+    """
+
+    mean: Tensor
+    factor: Tensor
+
+    def at(self, unit: Tensor) -> Tensor:
+        """Points mean + L u, for u (..., B, Z) or (..., 1, Z)."""
+        if self.factor.ndim == 2:
+            return self.mean + self.factor * unit
+        return self.mean + (self.factor @ unit.unsqueeze(-1)).squeeze(-1)
+
+    def log_diagonal(self) -> Tensor:
+        """Logarithm of the diagonal of L, (B, Z)."""
+        return (self.factor if self.factor.ndim == 2 else self.factor.diagonal(0, 1, 2)).log()
+
+    def variance(self) -> Tensor:
+        """Variance of each dimension, (B, Z)."""
+        squares = self.factor.square()
+        return squares if squares.ndim == 2 else squares.sum(2)
+
+    def kl(self) -> Tensor:
+        """KL(q || N(0, I)) in nats, (B,)."""
+        return 0.5 * (self.variance() + self.mean.square() - 1 - 2 * self.log_diagonal()).sum(1)
+
+    def kl_by_dimension(self) -> Tensor:
+        """KL of each marginal to N(0, 1) in nats, (B, Z)."""
+        variance = self.variance()
+        return 0.5 * (variance + self.mean.square() - 1 - variance.log())
+
+    def log_density(self, unit: Tensor) -> Tensor:
+        """Logarithm of q at the points mean + L u, (..., B, Z) -> (..., B)."""
+        return log_normal(unit) - self.log_diagonal().sum(1)
+
+
+def log_normal(unit: Tensor) -> Tensor:
+    """Logarithm of the standard normal density, (..., Z) -> (...)."""
+    return -0.5 * (unit.square() + math.log(2 * math.pi)).sum(-1)
+
+
+def matched_points(dim: int, generator: torch.Generator) -> np.ndarray:
+    """Points (S, Z) with mean 0 and covariance I, in pairs of opposite ones.
+
+    The same error of a mean over plain draws would be in the bound of every series, and their
+    mean would not be rid of it.
+    """
+    n = max(_BOUND_PAIRS, dim)
+    drawn = torch.randn((n, dim), generator=generator, dtype=torch.float64).numpy()
+    half = np.sqrt(n) * np.linalg.qr(drawn)[0]
+    return np.concatenate([half, -half])
+
+
+class VariationalModel(LatentModel):
+    """Encoder to a Gaussian, decoder to the mean of a Gaussian; its own task."""
+
+    def __init__(
+        self,
+        scaler: Scaler,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        n_tokens: int,
+        latent_dim: int,
+        covariance: str,
+        noise: Noise,
+        beta: float,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.is_full = covariance == "full"
+        n_below = latent_dim * (latent_dim - 1) // 2 if self.is_full else 0
+        n_outputs = 2 * latent_dim + n_below
+        super().__init__(scaler, encoder, decoder, n_tokens, latent_dim, n_outputs)
+        self.noise = noise
+        self.beta = beta
+
+    def forward(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Negative likelihood and weighted KL in nats, means over series (B, C, L)."""
+        x = self.scaler(x)
+        posterior = self.posterior(x)
+        mean = posterior.mean
+        z = posterior.at(normal(mean.shape, generator, mean))
+        return {
+            "reconstruction": -self.log_likelihood(x, z).mean(),
+            "kl": self.beta * posterior.kl().mean(),
+        }
+
+    def posterior(self, scaled: Tensor) -> Posterior:
+        """What the encoder takes the posterior of scaled series to be."""
+        outputs = self.outputs(scaled)
+        outputs = outputs if outputs.dtype == torch.float64 else outputs.float()
+        mean, log_diagonal, below = outputs.tensor_split(
+            [self.latent_dim, 2 * self.latent_dim], dim=1
+        )
+        diagonal = log_diagonal.clamp(*_LOG_DEVIATION).exp()
+        if not self.is_full:
+            return Posterior(mean, diagonal)
+        factor = torch.diag_embed(diagonal)
+        row, column = torch.tril_indices(self.latent_dim, self.latent_dim, -1)
+        factor[:, row, column] = below
+        return Posterior(mean, factor)
+
+    def latent(self, x: Tensor) -> Tensor:
+        return self.posterior(self.scaler(x)).mean
+
+    def log_likelihood(self, scaled: Tensor, z: Tensor) -> Tensor:
+        """Logarithm of p(x | z) in nats, (B, C, L) and (B, Z) -> (B,)."""
+        decoded = self.decode_scaled(z)
+        error = scaled - (decoded if decoded.dtype == torch.float64 else decoded.float())
+        log_deviation = self.noise()
+        density = error.square() * torch.exp(-2 * log_deviation) + math.log(2 * math.pi)
+        return -0.5 * density.sum((1, 2)) - error[0].numel() * log_deviation
+
+    def log_volume(self) -> Tensor:
+        """Logarithm of the volume that scaling takes from a series, per time point."""
+        if self.scaler.scaling == "dataset":
+            return self.scaler.deviation.log().sum()
+        return torch.zeros_like(self.scaler.deviation[0, 0])
+
+
+class VAE(BaseAutoEncoder):
+    """Variational autoencoder of time series (VAE; with ``beta``, beta-VAE).
+
+    A probabilistic model, z ~ N(0, I) and x | z ~ N(decoder(z), noise^2 I), with an encoder
+    that gives a Gaussian in place of the posterior of z. It embeds series, draws new ones, and
+    says how likely one is.
+
+    Parameters
+    ----------
+    latent_dim : int, default=16
+        Z, dimension of the latent.
+    beta : float, default=1.0
+        Weight of the KL in training, at least 0. 1 is the evidence lower bound; more presses
+        dimensions to be independent and unused ones to the prior; 0 leaves an autoencoder.
+    noise : float or "learned", default="learned"
+        Deviation of the likelihood in units of the scaled series, the same for all channels and
+        time points. A small one weighs the reconstruction more against the KL, as a small
+        `beta` does.
+    covariance : {"diagonal", "full"}, default="diagonal"
+        Of the Gaussian that the encoder gives: "full" through its Cholesky factor.
+    backbone : str or Backbone, default="conv"
+        Encoder and decoder: a key of `vqssl.backbones.BACKBONES` or a part.
+    compression : int or "auto", default="auto"
+        Time points per token of the backbone. "auto" is 2 for series of up to 64 points, 4 for
+        up to 512, and beyond that as many as give about 128 tokens.
+    scaling : {"dataset", "series"} or None, default="dataset"
+        Standardisation of the input. "dataset": by one mean and deviation per channel over the
+        training set, undone on the way out. "series": each series and channel by its own; on
+        the way out the training set's average mean and deviation are put in their place. None:
+        the input is taken as it is.
+    lr : float, default=2e-3
+        Largest learning rate of AdamW; it warms up and then follows a cosine to zero. That of
+        the noise is ten times as large.
+    max_iter : int, default=1000
+        Number of optimizer steps.
+    batch_size : int, default=32
+        Series per step, at most as many as there are.
+    validation_fraction : float, default=0.0
+        Share of the series held out. Above 0, training stops when the held-out loss has not
+        fallen for ten periods, and the best weights are kept.
+    device : str or torch.device, default="auto"
+        "auto" is CUDA where there is one, else the CPU.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Arithmetic of training; what comes after is in float32 or float64.
+    callbacks : list of skorch callbacks, default=None
+        Called during training; copies are, the given ones stay as they are. An epoch is a
+        period of up to 50 steps.
+    net_params : dict, default=None
+        Arguments for the skorch net, for example ``{"gradient_clip": 0.5}``. ``n_threads`` is
+        the number of CPU threads of training, 1 by default; another number rounds differently.
+    random_state : int, RandomState instance or None, default=None
+        Decides everything that is drawn in `fit`. The same int gives the same bits on the CPU.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar, 2 prints a line per period.
+
+    Attributes
+    ----------
+    model_ : torch.nn.Module
+        The network, on the CPU in evaluation mode.
+    noise_ : float
+        Deviation of the likelihood, in units of the scaled series.
+    kl_per_dimension_ : ndarray of shape (latent_dim,), float64
+        KL in nats between the encoder's Gaussian in one dimension and N(0, 1), mean over the
+        training set (10,000 series of a larger one).
+    active_units_ : int
+        Dimensions in which the mean of the encoder's Gaussian varies by more than .01 over the
+        training set.
+    latent_mean_, latent_deviation_ : ndarray of shape (latent_dim,), float32
+        Mean and deviation of the latents of the training set.
+    history_ : dict of str to list
+        ``step``, ``loss``, ``reconstruction`` (negative log-likelihood), ``kl`` (times `beta`),
+        both in nats per scaled series, and ``lr``, one entry per period.
+    n_iter_ : int
+        Number of steps taken.
+    input_shape_ : tuple of int
+        Shape of one training series.
+    n_features_in_ : int
+        Numbers in one training series.
+    feature_names_in_ : ndarray of str
+        Column names, where X was a data frame with string names.
+
+    See Also
+    --------
+    AutoEncoder : Without a prior.
+    vqssl.MaskGITGenerator : Draws series by discrete codes.
+
+    Notes
+    -----
+    The loss is the negative evidence lower bound, its likelihood summed over the elements of a
+    series with all constants, its KL summed over dimensions, mean over series:
+
+        -E_q log p(x | z) + beta KL(q(z | x) || N(0, I))
+
+    A mean squared error in place of the sum would multiply beta by the number of elements.
+    Likelihoods are densities of series in the units of `X`, as those of
+    `sklearn.mixture.GaussianMixture`; with ``scaling="series"``, which has no inverse, of the
+    scaled ones.
+
+    A learned deviation of the noise is kept between exp(-10) and exp(10) of the data's, and so
+    are those of the encoder.
+
+    References
+    ----------
+    .. [1] D. P. Kingma, M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014, equation 3.
+    .. [2] I. Higgins et al., "beta-VAE: Learning Basic Visual Concepts with a Constrained
+       Variational Framework", ICLR 2017, equation 4.
+    .. [3] Y. Burda, R. Grosse, R. Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016,
+       equation 8.
+    .. [4] O. Rybkin, K. Daniilidis, S. Levine, "Simple and Effective VAE Training with
+       Calibrated Decoders", ICML 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vqssl import VAE
+    >>> t = np.linspace(0, 6, 40)
+    >>> X = np.sin(t + np.linspace(0, 3, 100)[:, None])
+    >>> vae = VAE(latent_dim=2, max_iter=200, random_state=0).fit(X)
+    >>> vae.sample(5, random_state=0).shape
+    (5, 40)
+    >>> bool(vae.score(X) <= vae.log_likelihood(X, n_draws=50).mean())
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseAutoEncoder._own_types,
+        "beta": [numbers.Real],
+        "noise": [numbers.Real, str],
+        "covariance": [str],
+        **TorchEstimator._parameter_constraints,
+    }
+    _shaping: ClassVar[tuple[str, ...]] = (*BaseAutoEncoder._shaping, "beta", "noise", "covariance")
+
+    def __init__(
+        self,
+        latent_dim: int = 16,
+        *,
+        beta: float = 1.0,
+        noise: float | str = "learned",
+        covariance: str = "diagonal",
+        backbone: str | Backbone = "conv",
+        compression: int | str = "auto",
+        scaling: str | None = "dataset",
+        lr: float = 2e-3,
+        max_iter: int = 1000,
+        batch_size: int = 32,
+        validation_fraction: float = 0.0,
+        device: str | torch.device = "auto",
+        precision: str = "float32",
+        callbacks: Any = None,
+        net_params: dict[str, Any] | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.beta = beta
+        self.noise = noise
+        self.covariance = covariance
+        self.backbone = backbone
+        self.compression = compression
+        self.scaling = scaling
+        self.lr = lr
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.precision = precision
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_weight(self.beta, "beta")
+        if isinstance(self.noise, str):
+            if self.noise != "learned":
+                raise ValueError(
+                    f"noise must be 'learned' or a finite number above 0; got {self.noise!r}."
+                )
+        else:
+            check_weight(self.noise, "noise", positive=True)
+        if self.covariance not in COVARIANCES:
+            raise ValueError(f"covariance must be 'diagonal' or 'full'; got {self.covariance!r}.")
+
+    def _build(self) -> VariationalModel:
+        fixed = None if self.noise == "learned" else float(self.noise)
+        return VariationalModel(
+            *self._networks(), int(self.latent_dim), self.covariance, Noise(fixed), float(self.beta)
+        )
+
+    def _finish(self, series: np.ndarray, generator: torch.Generator, go_on: bool) -> None:
+        super()._finish(series, generator, go_on)
+        self.noise_ = float(self.model_.noise().exp())
+        self._bound_points = matched_points(self._latent_size, generator)
+        kl = self._inference(
+            lambda model, x: model.posterior(model.scaler(x)).kl_by_dimension(), series
+        )
+        self.kl_per_dimension_ = kl.mean(0, dtype=np.float64)
+        self.active_units_ = int((self.latent_deviation_**2 > _ACTIVE).sum())
+
+    # What the model says of series ----------------------------------------------------------
+
+    def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the Gaussians that the encoder gives.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples, latent_dim), float32
+            What `transform` returns.
+        variance : ndarray of shape (n_samples, latent_dim), float32
+            With ``covariance="full"`` the covariances, (n_samples, latent_dim, latent_dim).
+        """
+        series = self._series(X)
+        mean = self._inference(lambda model, x: model.latent(x), series)
+
+        def second_moment(model: VariationalModel, x: Tensor) -> Tensor:
+            factor = model.posterior(model.scaler(x)).factor
+            return factor.square() if factor.ndim == 2 else factor @ factor.mT
+
+        return mean, self._inference(second_moment, series)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return the evidence lower bound of every series.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+
+        Returns
+        -------
+        bound : ndarray of shape (n_samples,), float64
+            Nats per series, whatever `beta` is. The likelihood is averaged over points with the
+            mean and the covariance of the encoder's Gaussian, 2 max(8, latent_dim) of them,
+            drawn in `fit` and the same for all series; where the decoder is linear that is the
+            expectation. With ``scaling="series"`` of series scaled one by one.
+        """
+        series = self._series(X)
+        # A copy, below: joblib may map the array from a file that cannot be written to.
+        points = self._bound_points
+
+        def bound(model: VariationalModel, x: Tensor) -> Tensor:
+            scaled = model.scaler(x)
+            posterior = model.posterior(scaled)
+            total = -posterior.kl()
+            for unit in torch.tensor(points).to(total):
+                total = total + model.log_likelihood(scaled, posterior.at(unit)) / len(points)
+            return total - x.shape[2] * model.log_volume()
+
+        return self._inference(bound, series, double=True)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean evidence lower bound.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+        y : None
+            Ignored; here for scikit-learn's pipelines.
+
+        Returns
+        -------
+        score : float
+            Nats per series, see `score_samples`.
+        """
+        return float(self.score_samples(X).mean())
+
+    def log_likelihood(self, X: Any, n_draws: int = 100, *, random_state: Any = None) -> np.ndarray:
+        """Return the importance-weighted bound of log p(x), which rises to it with the draws.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+        n_draws : int, default=100
+            Latents drawn from the encoder's Gaussian, the same unit draws for all series; the
+            bound of one draw is an estimate of the evidence lower bound.
+        random_state : int, RandomState instance or None, default=None
+            Decides the draws.
+
+        Returns
+        -------
+        bound : ndarray of shape (n_samples,), float64
+            Nats per series: the logarithm of the mean over draws of
+            p(x | z) p(z) / q(z | x) ([3]_, equation 8).
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `n_draws` is no integer of at least 1.
+        """
+        n_draws = check_count(n_draws, "n_draws")
+        series = self._series(X)
+        rng = check_random_state(random_state)
+        draws = rng.standard_normal((n_draws, self._latent_size))
+
+        def bound(model: VariationalModel, x: Tensor) -> Tensor:
+            scaled = model.scaler(x)
+            posterior = model.posterior(scaled)
+            total = torch.full_like(posterior.mean[:, 0], -math.inf)
+            for unit in torch.from_numpy(draws).to(total):
+                z = posterior.at(unit)
+                weight = (
+                    model.log_likelihood(scaled, z) + log_normal(z) - posterior.log_density(unit)
+                )
+                total = torch.logaddexp(total, weight)
+            return total - math.log(n_draws) - x.shape[2] * model.log_volume()
+
+        return self._inference(bound, series, double=True)
+
+    # What the model draws -------------------------------------------------------------------
+
+    def sample(
+        self, n_samples: int = 1, *, add_noise: bool = True, random_state: Any = None
+    ) -> np.ndarray:
+        """Draw series from the model: latents from the prior, then what the decoder makes of them.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of series.
+        add_noise : bool, default=True
+            Whether the noise of the likelihood is part of the series; else they are its means,
+            smoother than the data.
+        random_state : int, RandomState instance or None, default=None
+            Decides what is drawn. The first series of a seed are the same for any number.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints), float32
+            Series of the fitted shape, in the units of the training series.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `n_samples` is no integer of at least 1.
+        """
+        self._check_is_fitted()
+        n_samples = check_count(n_samples, "n_samples")
+        latent_seed, noise_seed = spawn_seeds(random_state, 2)
+        Z = np.random.RandomState(latent_seed).standard_normal((n_samples, self._latent_size))
+        means = self._decode(Z.astype(np.float32))
+        return self._with_noise(means, noise_seed) if add_noise else means
+
+    def sample_posterior(
+        self,
+        X: Any,
+        n_draws: int = 1,
+        *,
+        method: str = "amortised",
+        n_transitions: int = 100,
+        random_state: Any = None,
+    ) -> np.ndarray:
+        """Draw latents of series.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+        n_draws : int, default=1
+            Latents per series.
+        method : {"amortised", "mcmc"}, default="amortised"
+            "amortised" draws from the encoder's Gaussian. "mcmc" draws from p(z | x) itself,
+            whatever its form and whatever `beta` was, by Hamiltonian Monte Carlo that starts
+            there: one chain per draw, so that draws are independent. It takes eight gradients
+            of the decoder per transition and draw.
+        n_transitions : int, default=100
+            Of each chain, of "mcmc"; the first half adapts the step size of each series.
+        random_state : int, RandomState instance or None, default=None
+            Decides what is drawn.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_draws, n_samples, latent_dim), float32
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `n_draws`, `method` or `n_transitions` is not acceptable.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If chains ended with fewer than three of ten proposals accepted.
+        """
+        n_draws = check_count(n_draws, "n_draws")
+        n_transitions = check_count(n_transitions, "n_transitions", minimum=2)
+        if method not in METHODS:
+            raise ValueError(f"method must be 'amortised' or 'mcmc'; got {method!r}.")
+        series = self._series(X)
+        rng = np.random.RandomState(spawn_seeds(random_state, 1)[0])
+        unit = rng.standard_normal((n_draws, len(series), self._latent_size))
+        if method == "mcmc":
+            unit, acceptance = hamiltonian_monte_carlo(
+                lambda points: self._joint_density(series, points), unit, n_transitions, rng
+            )
+            stuck = int((acceptance < _LOW_ACCEPTANCE).sum())
+            if stuck:
+                warn_user(
+                    f"{stuck} of {len(series)} series had fewer than {_LOW_ACCEPTANCE:.0%} of "
+                    "their proposals accepted; raise n_transitions.",
+                    ConvergenceWarning,
+                )
+        return self._at(series, unit).astype(np.float32)
+
+    def sample_predictive(
+        self,
+        X: Any,
+        n_draws: int = 1,
+        *,
+        method: str = "amortised",
+        add_noise: bool = True,
+        random_state: Any = None,
+    ) -> np.ndarray:
+        """Draw series that the posterior of given ones predicts.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+        n_draws : int, default=1
+            Series per series of `X`.
+        method : {"amortised", "mcmc"}, default="amortised"
+            How latents are drawn, see `sample_posterior`.
+        add_noise : bool, default=True
+            Whether the noise of the likelihood is part of the series.
+        random_state : int, RandomState instance or None, default=None
+            Decides what is drawn.
+
+        Returns
+        -------
+        X : ndarray of shape (n_draws, n_samples, ...), float32
+            Series of the fitted shape, in the units of the training series.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `n_draws` or `method` is not acceptable.
+        """
+        latent_seed, noise_seed = spawn_seeds(random_state, 2)
+        Z = self.sample_posterior(X, n_draws, method=method, random_state=latent_seed)
+        means = self._decode_grid(Z)
+        return self._with_noise(means, noise_seed) if add_noise else means
+
+    def _with_noise(self, means: np.ndarray, seed: int) -> np.ndarray:
+        drawn = np.random.RandomState(seed).standard_normal(means.shape).astype(np.float32)
+        scaler = self.model_.scaler
+        units = 1.0 if scaler.scaling is None else scaler.deviation.numpy()  # (C, 1)
+        series = drawn.reshape(-1, *self._series_shape) * (self.noise_ * units)
+        return means + series.reshape(means.shape)
+
+    def _at(self, series: np.ndarray, unit: np.ndarray) -> np.ndarray:
+        """Latents mean + L u of series, for u (n_draws, n, Z)."""
+        result = np.empty(unit.shape)
+        with torch.inference_mode():
+            for model, place, x in self._placed_batches(series, double=True):
+                posterior = model.posterior(model.scaler(x))
+                result[:, place] = posterior.at(torch.from_numpy(unit[:, place]).to(x)).cpu()
+        return result
+
+    def _joint_density(self, series: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logarithm of p(x, z) at z = mean + L u up to a constant, and its gradient in u."""
+        density, gradient = np.empty(unit.shape[:2]), np.empty(unit.shape)
+        with torch.inference_mode(False), torch.enable_grad():
+            for model, place, x in self._placed_batches(series, double=True):
+                with torch.no_grad():
+                    scaled = model.scaler(x)
+                    posterior = model.posterior(scaled)
+                u = torch.from_numpy(unit[:, place]).to(x).requires_grad_()
+                z = posterior.at(u)
+                n_draws = len(u)
+                joint = (
+                    model.log_likelihood(scaled.repeat(n_draws, 1, 1), z.flatten(0, 1))
+                    + log_normal(z).flatten()
+                )
+                (slope,) = torch.autograd.grad(joint.sum(), u)
+                density[:, place] = joint.detach().unflatten(0, (n_draws, -1)).cpu()
+                gradient[:, place] = slope.cpu()
+        return density, gradient
