@@ -52,6 +52,7 @@ from vqssl import (
     FCNClassifier,
     MaskGITGenerator,
     SSLVQTokenizer,
+    TokenizerClassifier,
     VQTokenizer,
 )
 from vqssl._training import TermNet
@@ -89,6 +90,7 @@ ESTIMATORS = [
     FCNClassifier((8, 8), kernel_sizes=(4, 3), **SHARED),
     MaskGITGenerator(**PRIOR),
     SSLVQTokenizer(**SMALL),
+    TokenizerClassifier(PRIOR["tokenizer"], **SHARED),
     VAE(**LATENT),
     VQTokenizer(**SMALL),
 ]

@@ -14,6 +14,7 @@ from vqssl import (
     FCNClassifier,
     MaskGITGenerator,
     SSLVQTokenizer,
+    TokenizerClassifier,
     VQTokenizer,
 )
 
@@ -26,6 +27,7 @@ ESTIMATORS = [
     FCNClassifier(max_iter=60),  # which three blobs take
     MaskGITGenerator(VQTokenizer(max_iter=5), max_iter=5),
     SSLVQTokenizer(max_iter=5),
+    TokenizerClassifier(VQTokenizer(max_iter=5), max_iter=60),
     VAE(max_iter=5),
     VQTokenizer(max_iter=5),
 ]

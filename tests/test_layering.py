@@ -29,7 +29,7 @@ LAYERS = {
         "_windows",
     },
     2: {"quantizers", "losses", "augmentations", "backbones"},
-    3: {"_base", "_reconstruction"},
+    3: {"_base", "_inner", "_reconstruction"},
     4: {"tokenizers", "autoencoders", "encoders"},
     5: {"generators", "classifiers"},
     6: {"metrics", "datasets"},

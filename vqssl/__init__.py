@@ -3,7 +3,7 @@
 from vqssl._load import load
 from vqssl._windows import pad_series, sliding_windows
 from vqssl.autoencoders import VAE, AutoEncoder
-from vqssl.classifiers import FCNClassifier
+from vqssl.classifiers import FCNClassifier, TokenizerClassifier
 from vqssl.generators import AnomalyDetector, AutoregressiveGenerator, MaskGITGenerator
 from vqssl.tokenizers import BandVQTokenizer, SSLVQTokenizer, VQTokenizer
 
@@ -18,6 +18,7 @@ __all__ = [
     "FCNClassifier",
     "MaskGITGenerator",
     "SSLVQTokenizer",
+    "TokenizerClassifier",
     "VQTokenizer",
     "load",
     "pad_series",

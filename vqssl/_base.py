@@ -81,6 +81,10 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     _shaping: ClassVar[tuple[str, ...]] = ()
     _sizes: ClassVar[tuple[str, ...]] = ("input_shape_",)
 
+    # Whether the model offers ``latents(x)``, (B, C, L) -> (B, N, D) of series in units of X, and
+    # the estimator D as ``_latent_size``: what a classifier can be trained on.
+    _gives_latents: ClassVar[bool] = False
+
     # Arguments of the net that differ from its own defaults; net_params may change them.
     _net_defaults: ClassVar[dict[str, Any]] = {}
 
@@ -597,12 +601,8 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _rebuild(self, arrays: Mapping[str, np.ndarray]) -> nn.Module:
         """Build the fitted model again, from its weights as arrays."""
-        # The parameters may have been changed since fit; those of the fit shape the model.
-        fitted = type(self)(**self._architecture)
-        for name in self._sizes:
-            setattr(fitted, name, getattr(self, name))
         with torch.device("meta"):
-            model = fitted._build().float()
+            model = self._build_again().float()
         expected = {
             name: (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
             for name, tensor in model.state_dict().items()
@@ -618,6 +618,14 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
         model.load_state_dict(tensors)
         return model.eval().requires_grad_(False)
+
+    def _build_again(self) -> nn.Module:
+        """Return a module like the fitted one, without its weights."""
+        # The parameters may have been changed since fit; those of the fit shape the model.
+        fitted = type(self)(**self._architecture)
+        for name in self._sizes:
+            setattr(fitted, name, getattr(self, name))
+        return fitted._build()
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")

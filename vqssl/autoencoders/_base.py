@@ -71,6 +71,10 @@ class LatentModel(nn.Module, ABC):
     def latent(self, x: Tensor) -> Tensor:
         """The latent that `transform` returns, (B, C, L) -> (B, Z), of series in units of X."""
 
+    def latents(self, x: Tensor) -> Tensor:
+        """The latent as a single token, (B, C, L) -> (B, 1, Z)."""
+        return self.latent(x).unsqueeze(1)
+
     def decode(self, z: Tensor) -> Tensor:
         """Series in units of X, (B, Z) -> (B, C, L)."""
         return self.scaler.inverse(self.decode_scaled(z))
@@ -94,6 +98,8 @@ class BaseAutoEncoder(
         "compression": [str, numbers.Integral],
         "scaling": [str, None],
     }
+
+    _gives_latents: ClassVar[bool] = True
 
     latent_mean_: np.ndarray
     latent_deviation_: np.ndarray

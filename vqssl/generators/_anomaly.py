@@ -6,17 +6,16 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.special import gammaln
-from sklearn.base import BaseEstimator, OutlierMixin, clone
-from sklearn.frozen import FrozenEstimator
+from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
+from vqssl._inner import fit_inner
 from vqssl._parts import refuse_nested_names
 from vqssl._persistence import write_file
-from vqssl._seed import seed_parts, spawn_seeds
+from vqssl._seed import spawn_seeds
 from vqssl._tree import to_tree
-from vqssl._validation import check_probability, warn_user
-from vqssl.generators._base import is_fitted
+from vqssl._validation import check_probability
 from vqssl.generators._maskgit import MaskGITGenerator
 from vqssl.tokenizers import VQTokenizer
 
@@ -153,7 +152,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self._check_parameters()
         split_seed, generator_seed = spawn_seeds(self.random_state, 2)
         X, X_judged = self._split(X, split_seed)
-        generator = self._fit_generator(X, generator_seed)
+        default = MaskGITGenerator(VQTokenizer())
+        generator = fit_inner(self.generator, default, X, generator_seed, "generator", "a detector")
         before = dict(vars(self))
         try:
             self._take_generator(generator, X_judged)
@@ -193,20 +193,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         n_judged = min(max(1, round(fraction * len(X))), len(X) - 1)
         training, judged = train_test_split(X, test_size=n_judged, random_state=seed)
         return training, judged
-
-    def _fit_generator(self, X: Any, seed: int) -> Any:
-        default = MaskGITGenerator(VQTokenizer())
-        generator = default if self.generator is None else clone(self.generator)
-        if isinstance(generator, FrozenEstimator):
-            check_is_fitted(generator)
-            return generator
-        if self.generator is not None and is_fitted(self.generator):
-            warn_user(
-                "generator is fitted already, but a detector fits a clone of it anew. Pass "
-                "FrozenEstimator(generator), from sklearn.frozen, to use it as it is."
-            )
-        seed_parts(generator, seed)
-        return generator.fit(X)
 
     def _take_generator(self, generator: Any, X: Any) -> None:
         self.generator_ = generator

@@ -7,19 +7,17 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin, clone
-from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator
 from vqssl._callbacks import with_callbacks
+from vqssl._inner import fit_inner
 from vqssl._parts import resolve
 from vqssl._precision import arithmetic
-from vqssl._seed import seed_parts, spawn_seeds
+from vqssl._seed import spawn_seeds
 from vqssl._validation import check_count, check_probability, check_weight, warn_user
 from vqssl.backbones import PRIOR_BACKBONES, PriorBackbone, SequenceModule
 from vqssl.generators._codes import CodeSpace, Prior, positions_of
@@ -158,7 +156,10 @@ class BaseGenerator(
     ) -> tuple[np.ndarray, ...]:
         labels = self._fit_labels(y, len(series), go_on)
         if not go_on:
-            self.tokenizer_ = self._fit_tokenizer(X, seed)
+            default = SSLVQTokenizer(device=self.device)
+            self.tokenizer_ = fit_inner(
+                self.tokenizer, default, X, seed, "tokenizer", "a generator"
+            )
             self._take_sizes()
             self._score_seed = seed
         codes = self._encode(X, len(series))
@@ -201,22 +202,6 @@ class BaseGenerator(
         self._knows_no_class = self.class_dropout > 0
         self._check_guidance()
         return labels
-
-    def _fit_tokenizer(self, X: Any, seed: int) -> Any:
-        """Return a fitted clone of the tokenizer, or the frozen one as it is."""
-        default = SSLVQTokenizer(device=self.device)
-        tokenizer = default if self.tokenizer is None else clone(self.tokenizer)
-        if isinstance(tokenizer, FrozenEstimator):
-            check_is_fitted(tokenizer)
-            return tokenizer
-        if self.tokenizer is not None and is_fitted(self.tokenizer):
-            warn_user(
-                "tokenizer is fitted already, but a generator fits a clone of it anew. Pass "
-                "FrozenEstimator(tokenizer), from sklearn.frozen, to use it as it is."
-            )
-        seed_parts(tokenizer, seed)
-        tokenizer.fit(X)
-        return tokenizer
 
     def _encode(self, X: Any, n_samples: int) -> np.ndarray:
         """Return the codes of series, checked, as whoever wrote the tokenizer may be wrong."""
@@ -535,14 +520,6 @@ def _as_labels(y: Any, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
             error
         )
     return labels, inverse.astype(np.int64)
-
-
-def is_fitted(estimator: Any) -> bool:
-    try:
-        check_is_fitted(estimator)
-    except NotFittedError:
-        return False
-    return True
 
 
 def _listed(labels: Any, limit: int = 10) -> str:

@@ -1,7 +1,7 @@
 """BaseTokenizer: what every tokenizer offers over a model that encodes and decodes."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -97,6 +97,8 @@ class BaseTokenizer(
 
     A subclass builds a `TokenModel` and says how many codes and dimensions it has.
     """
+
+    _gives_latents: ClassVar[bool] = True
 
     codebook_: np.ndarray | list[np.ndarray]
     _readout_moments: "dict[str, Moments]"
@@ -209,7 +211,7 @@ class BaseTokenizer(
                     f"sample {sample}, token {token}."
                 )
             return self._decode(self._check_codes(Z))
-        shape = (self.n_tokens_, self._vector_dim)
+        shape = (self.n_tokens_, self._latent_size)
         if Z.shape[1] != shape[0] * shape[1]:
             raise ValueError(
                 f"Z must have shape (n_samples, {shape[0] * shape[1]}); got {Z.shape}."
@@ -322,7 +324,7 @@ class BaseTokenizer(
         return self.codebook_ if isinstance(self.codebook_, list) else [self.codebook_]
 
     @property
-    def _vector_dim(self) -> int:
+    def _latent_size(self) -> int:
         """D, dimension of a quantised vector."""
         return self._codebooks[0].shape[1]
 
@@ -343,7 +345,7 @@ class BaseTokenizer(
             "features": self._columns("features")[-1].stop,
             "histogram": sum(map(len, self._codebooks)),
             "latent": self._columns("latent")[-1].stop,
-            "quantized": self.n_tokens_ * self._vector_dim,
+            "quantized": self.n_tokens_ * self._latent_size,
         }[self.output]
 
     def _row_cost(self) -> int:

@@ -1,0 +1,61 @@
+"""An estimator inside another: a clone of it is fitted, or it is used as it is."""
+
+from typing import Any
+
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from vqssl._seed import seed_parts
+from vqssl._validation import warn_user
+
+
+def fit_inner(given: Any, default: Any, X: Any, seed: int, option: str, owner: str) -> Any:
+    """Return a fitted clone of an estimator, or a frozen one as it is.
+
+    Parameters
+    ----------
+    given : estimator or None
+        The value of the parameter; inside `FrozenEstimator` it must be fitted.
+    default : estimator
+        What None stands for.
+    X : array-like
+        Series to fit on.
+    seed : int
+        Of what has no `random_state` of its own.
+    option : str
+        Name of the parameter.
+    owner : str
+        What has it, for the warning: "a generator".
+
+    Returns
+    -------
+    fitted : estimator
+
+    Raises
+    ------
+    NotFittedError
+        If a frozen estimator is not fitted.
+    """
+    inner = default if given is None else clone(given)
+    if isinstance(inner, FrozenEstimator):
+        check_is_fitted(inner)
+        return inner
+    if given is not None and is_fitted(given):
+        warn_user(
+            f"{option} is fitted already, but {owner} fits a clone of it anew. Pass "
+            f"FrozenEstimator({option}), from sklearn.frozen, to use it as it is."
+        )
+    seed_parts(inner, seed)
+    inner.fit(X)
+    return inner
+
+
+def is_fitted(estimator: Any) -> bool:
+    """Whether an estimator is fitted."""
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True
