@@ -13,6 +13,7 @@ from vqssl import VAE
 from vqssl.backbones import ConvBackbone
 
 N_STEPS = 2000
+WARM_UP = 100
 LATENT_DIM = 8
 
 
@@ -33,9 +34,18 @@ def train_by_hand(X, backbone, start, seed):
     log_deviation = nn.Parameter(torch.zeros(()))
     weights = [p for m in (encoder, decoder, to_latent, from_latent) for p in m.parameters()]
     optimizer = torch.optim.AdamW(
-        [{"params": weights, "lr": 2e-3}, {"params": [log_deviation], "lr": 2e-2}]
+        [
+            {"params": [p for p in weights if p.ndim > 1]},
+            {"params": [p for p in weights if p.ndim == 1], "weight_decay": 0.0},
+            {"params": [log_deviation], "lr": 2e-2, "weight_decay": 0.0},
+        ],
+        lr=2e-3,
     )
-    ramp = lambda step: min(1, (step + 1) / 30) * (1 + math.cos(math.pi * step / N_STEPS)) / 2  # noqa: E731
+
+    def ramp(step):
+        rest = max(0, step - WARM_UP) / (N_STEPS - WARM_UP)
+        return min(1, (step + 1) / WARM_UP) * (1 + math.cos(math.pi * rest)) / 2
+
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, ramp)
 
     def bound(x, eps):
@@ -51,7 +61,7 @@ def train_by_hand(X, backbone, start, seed):
     X = torch.from_numpy(X)
     batches = []
     for _ in range(N_STEPS):
-        batches = batches or list(torch.randperm(len(X)).split(64))
+        batches = batches or list(torch.randperm(len(X)).tensor_split(28))
         x = X[batches.pop()]
         loss = -bound(x, torch.randn(len(x), LATENT_DIM)).mean()
         optimizer.zero_grad()
