@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from tests.autoencoders.linear import LinearBackbone
 from vqssl import VAE, AutoEncoder
 from vqssl._seed import make_generator
-from vqssl.autoencoders._vae import Posterior
+from vqssl.autoencoders._variational import Posterior
 from vqssl.backbones import ConvBackbone
 from vqssl.datasets import make_cylinder_bell_funnel
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_consistent_length, column_or_1d
-from sklearn.utils.validation import check_is_fitted
 
+from vqssl._inner import is_fitted
 from vqssl._seed import spawn_seeds
 from vqssl._validation import check_count
 from vqssl.classifiers import FCNClassifier
@@ -290,19 +289,11 @@ def _check_features(features: Any, y: np.ndarray | None) -> None:
             "features must be None, a function from series to arrays, or an estimator with "
             f"transform; got {features!r}."
         )
-    elif y is None and knows_classes(features) and not _is_fitted(features):
+    elif y is None and knows_classes(features) and not is_fitted(features):
         raise ValueError(
             f"features must be fitted where y_train is None and it is a classifier; got "
             f"{features!r}."
         )
-
-
-def _is_fitted(estimator: Any) -> bool:
-    try:
-        check_is_fitted(estimator)
-    except NotFittedError:
-        return False
-    return True
 
 
 def _make_extractor(
@@ -311,7 +302,7 @@ def _make_extractor(
     """Return a function from series to features."""
     if features is None:
         features = trained if hasattr(trained, "transform") else FCNClassifier()
-    if hasattr(features, "transform") and not _is_fitted(features):
+    if hasattr(features, "transform") and not is_fitted(features):
         features = seeded_clone(features, seed)
         features.fit(as_input(features, X), y)
 
