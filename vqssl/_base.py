@@ -15,7 +15,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from vqssl._batches import Rows, as_tensor, count_batches
+from vqssl._batches import Rows, as_tensor, count_batches, filled
 from vqssl._callbacks import CallbackSupportMixin, with_callbacks
 from vqssl._parts import refuse_nested_names
 from vqssl._persistence import write_file
@@ -518,7 +518,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         result: np.ndarray | None = None
         with torch.inference_mode():
             for model, place, batch in self._placed_batches(rows, double):
-                part = function(model, batch)
+                part = function(model, filled(batch))[: len(batch)]
                 if result is None:
                     # By numpy, which asks for large pages.
                     dtype = part[:0].cpu().numpy().dtype

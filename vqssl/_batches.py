@@ -10,6 +10,9 @@ from torch import Tensor
 # Numbers that are moved to a device at one time (16 MB of float32).
 _BLOCK = 2**22
 
+# Products of fewer rows go through other kernels, which round differently.
+_FEWEST_ROWS = 8
+
 
 class Rows:
     """Rows of one or several arrays that share their first axis, without copying them.
@@ -110,6 +113,17 @@ def as_tensor(array: np.ndarray) -> Tensor:
     """Return labels and codes as int64, series as float32 tensor with memory of its own."""
     wanted = np.int64 if array.dtype == np.int64 and array.ndim < 3 else np.float32
     return torch.from_numpy(np.array(array, dtype=wanted, order="C"))
+
+
+def filled(batch: Tensor) -> Tensor:
+    """Return a batch with its last row repeated where it has few rows.
+
+    What a model makes of a row then does not depend on how many others there are.
+    """
+    missing = _FEWEST_ROWS - len(batch)
+    if missing <= 0:
+        return batch
+    return torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])])
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:

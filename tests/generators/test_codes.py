@@ -240,8 +240,9 @@ def test_codes_of_like_vectors_begin_alike():
     codebooks[0][4] = codebooks[0][1]
     space.start(codebooks, make_generator(4))
     table, weight = space.table.weight, space.heads[0].weight
-    assert torch.equal(table[4], table[1])
-    assert torch.equal(weight[4], weight[1])
+    # Rows of a product may round differently, by their place.
+    torch.testing.assert_close(table[4], table[1])
+    torch.testing.assert_close(weight[4], weight[1])
     distance = torch.cdist(codebooks[0], codebooks[0])
     of_table = torch.cdist(table[:5], table[:5])
     # A random projection keeps the order of very different distances.

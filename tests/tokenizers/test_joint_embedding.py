@@ -48,7 +48,7 @@ def make_task(
     loss: SSLLoss, length: int = 24, augmentation: Augmentation | None = None
 ) -> JointEmbedding:
     backbone = ConvBackbone(width=8, n_blocks=1, n_decoder_blocks=1)
-    model = make_vqvae((1, length), 16, DIM, backbone, EMAQuantizer(), 2, None)
+    model = make_vqvae((1, length), 16, DIM, backbone, EMAQuantizer(), 2, None, 0.5)
     task = JointEmbedding(model, Projector(2 * DIM, WIDTH, None), loss, augmentation, 0.5)
     initialise(task, generator())
     return task

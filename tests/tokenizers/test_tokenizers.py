@@ -288,7 +288,7 @@ def test_score_is_one_minus_error_over_deviation_from_the_training_mean(
     tokenizer.set_params(scaling=scaling).fit(train)
     mean = train.mean() if channels is None else train.mean((0, 2), keepdims=True)
     expected = share_of_variation(new, tokenizer.decode(tokenizer.encode(new)), mean)
-    assert_allclose(tokenizer.score(new), expected, rtol=1e-4)
+    assert_allclose(tokenizer.score(new), expected, rtol=1e-4, atol=1e-6)  # 1 minus a quotient
     assert isinstance(tokenizer.score(new), float)
 
 
@@ -513,7 +513,7 @@ def term_names(tokenizer):
 def test_every_quantizer_trains_and_names_its_terms(tokenizer, name):
     tokenizer.set_params(quantizer=name, max_iter=20).fit(X)
     names = {term for term in term_names(tokenizer) if not term.startswith("ssl_")}
-    assert names == {"reconstruction"} | QUANTIZER_TERMS[name]
+    assert names == {"reconstruction", "difference"} | QUANTIZER_TERMS[name]
     assert np.isfinite(tokenizer.codebook_).all()
     assert len(np.unique(tokenizer.encode(X))) > 1
     assert_array_equal(tokenizer.embed(X), tokenizer.codebook_[tokenizer.encode(X)])
@@ -739,6 +739,19 @@ def check_refusal(tokenizer, name, value, match):
 )
 def test_a_wrong_parameter_is_refused_before_training(tokenizer, name, value, match):
     check_refusal(tokenizer, name, value, match)
+
+
+@one_codebook
+@pytest.mark.parametrize(
+    ("value", "match"),
+    [
+        (-0.1, r"difference_weight must be a number in \[0, 1\]; got -0.1"),
+        (1.5, r"difference_weight must be a number in \[0, 1\]; got 1.5"),
+        ("auto", "'difference_weight' parameter"),
+    ],
+)
+def test_a_wrong_share_of_differences_is_refused_before_training(tokenizer, value, match):
+    check_refusal(tokenizer, "difference_weight", value, match)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator
+from vqssl._batches import filled
 from vqssl._reconstruction import ReconstructionMixin
 from vqssl._scaler import Scaler
 from vqssl.tokenizers._readout import (
@@ -251,7 +252,8 @@ class BaseTokenizer(
         rows = np.empty((len(series), len(scale)), np.float32)
         with torch.inference_mode():
             for model, place, x in self._placed_batches(series):
-                tokens = model.latents(x) if output == "latent" else model.tokens(x)
+                encode = model.latents if output == "latent" else model.tokens
+                tokens = encode(filled(x))[: len(x)]
                 # Straight to their place: rows take far more memory than series.
                 read(tokens, standard, torch.from_numpy(rows[place]))
         return rows

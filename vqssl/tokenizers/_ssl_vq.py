@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vqssl._base import TorchEstimator
 from vqssl._parts import resolve
@@ -20,7 +19,7 @@ from vqssl.quantizers import Quantizer
 from vqssl.quantizers._base import straight_through
 from vqssl.tokenizers._choose import choose_augmentations
 from vqssl.tokenizers._readout import windows
-from vqssl.tokenizers._vq import VQVAE, _VQBase
+from vqssl.tokenizers._vq import VQVAE, _SingleVQBase
 
 # The views are compared as wholes, by their halves and by their quarters: every window is a
 # series of its own, to be told from the other windows of its series, too.
@@ -78,11 +77,11 @@ class JointEmbedding(nn.Module):
         view = x if self.augmentation is None else self.augmentation(x, generator)
         z, z_view = model.encoder(torch.cat([x, view])).chunk(2)  # (B, N, D) each
         quantized = model.quantizer(z, generator)
-        reconstruction = F.mse_loss(model.decoder(quantized.vectors).float(), x)
+        reconstruction = model.reconstruction_loss(model.decoder(quantized.vectors), x)
         # Looked up rather than quantised as in training, which would move the codebook.
         nearest = model.quantizer.lookup(model.quantizer.encode(z_view))
         vectors_view = straight_through(z_view, nearest)
-        terms = {"reconstruction": reconstruction, **quantized.terms}
+        terms = {**reconstruction, **quantized.terms}
         scales = [parts for parts in _SCALES if parts == 1 or z.shape[1] >= 2 * parts]
         for parts in scales:
             # View by view: statistics over both at once would tell one from the other.
@@ -154,7 +153,7 @@ def diagnose(features: np.ndarray) -> dict[str, float]:
     }
 
 
-class SSLVQTokenizer(_VQBase):
+class SSLVQTokenizer(_SingleVQBase):
     """Tokenizer of time series by a VQ-VAE with a self-supervised branch ("NC-VQVAE").
 
     While the vector-quantised autoencoder learns to reconstruct, a joint-embedding loss
@@ -188,6 +187,8 @@ class SSLVQTokenizer(_VQBase):
         Time points per token, as in `VQTokenizer`.
     scaling : {"dataset", "series"} or None, default="dataset"
         Standardisation of the input, as in `VQTokenizer`.
+    difference_weight : float, default=0.5
+        Share of the error of first differences in the reconstruction error, as in `VQTokenizer`.
     output : {"features", "latent", "quantized", "codes", "histogram"}, default="features"
         What `transform` returns, as in `VQTokenizer`.
     lr : float, default=2e-3
@@ -291,7 +292,7 @@ class SSLVQTokenizer(_VQBase):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_VQBase._own_types,
+        **_SingleVQBase._own_types,
         "ssl": [str, SSLLoss],
         "augmentations": [str, Augmentation, tuple, list, None],
         "ssl_weight": [str, numbers.Real],
@@ -312,6 +313,7 @@ class SSLVQTokenizer(_VQBase):
         quantizer: str | Quantizer = "ema",
         compression: int | str = "auto",
         scaling: str | None = "dataset",
+        difference_weight: float = 0.5,
         output: str = "features",
         lr: float = 2e-3,
         max_iter: int = 1000,
@@ -334,6 +336,7 @@ class SSLVQTokenizer(_VQBase):
         self.quantizer = quantizer
         self.compression = compression
         self.scaling = scaling
+        self.difference_weight = difference_weight
         self.output = output
         self.lr = lr
         self.max_iter = max_iter
@@ -346,7 +349,7 @@ class SSLVQTokenizer(_VQBase):
         self.random_state = random_state
         self.verbose = verbose
 
-    _shaping: ClassVar[tuple[str, ...]] = (*_VQBase._shaping, "augmentations")
+    _shaping: ClassVar[tuple[str, ...]] = (*_SingleVQBase._shaping, "augmentations")
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

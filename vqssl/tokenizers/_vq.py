@@ -6,16 +6,16 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vqssl._base import TorchEstimator
 from vqssl._parts import resolve
 from vqssl._scaler import Scaler, check_scaling
-from vqssl._validation import check_count
+from vqssl._validation import check_count, check_probability
 from vqssl.backbones import BACKBONES, Backbone
 from vqssl.backbones._compression import check_compression, compression_of
 from vqssl.quantizers import QUANTIZERS, Quantizer, QuantizerModule
 from vqssl.tokenizers._base import BaseTokenizer, TokenModel, cells
+from vqssl.tokenizers._differences import ReconstructionLoss
 
 # Series whose latents the codebook starts on.
 _CODEBOOK_SAMPLE = 512
@@ -25,28 +25,36 @@ class VQVAE(TokenModel):
     """Encoder, quantizer, decoder; its own task."""
 
     def __init__(
-        self, scaler: Scaler, encoder: nn.Module, quantizer: QuantizerModule, decoder: nn.Module
+        self,
+        scaler: Scaler,
+        encoder: nn.Module,
+        quantizer: QuantizerModule,
+        decoder: nn.Module,
+        reconstruction_loss: ReconstructionLoss,
     ) -> None:
         super().__init__()
         self.scaler = scaler
         self.encoder = encoder
         self.quantizer = quantizer
         self.decoder = decoder
+        self.reconstruction_loss = reconstruction_loss
 
     @property
     def codebooks(self) -> list[Tensor]:
         return [self.quantizer.codebook]
 
     def start(self, x: Tensor, generator: torch.Generator) -> None:
-        self.quantizer.start(self.latents(x).flatten(0, 1), generator)  # (n N, D)
+        x = self.scaler(x)
+        self.reconstruction_loss.start(x)
+        self.quantizer.start(self.encoder(x).flatten(0, 1), generator)  # (n N, D)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """Terms of equation 3, all means over elements, for series (B, C, L)."""
+        """Terms of the loss, all means over elements, for series (B, C, L)."""
         x = self.scaler(x)
         z = self.encoder(x)  # (B, N, D)
         quantized = self.quantizer(z, generator)
-        reconstruction = F.mse_loss(self.decoder(quantized.vectors).float(), x)
-        return {"reconstruction": reconstruction, **quantized.terms}
+        reconstruction = self.decoder(quantized.vectors)
+        return {**self.reconstruction_loss(reconstruction, x), **quantized.terms}
 
     def latents(self, x: Tensor) -> Tensor:
         return self.encoder(self.scaler(x))
@@ -73,6 +81,7 @@ def make_vqvae(
     quantizer: Quantizer,
     compression: int,
     scaling: str | None,
+    difference_weight: float,
 ) -> VQVAE:
     """Build a VQ-VAE for series of shape (C, L)."""
     n_channels, length = series_shape
@@ -82,6 +91,7 @@ def make_vqvae(
         encoder,
         quantizer.build(n_codes, code_dim),
         decoder,
+        ReconstructionLoss(n_channels, difference_weight),
     )
     model.token_spans = cells(length, compression)
     n_tokens = len(model.token_spans)
@@ -91,10 +101,7 @@ def make_vqvae(
 
 
 class _VQBase(BaseTokenizer):
-    """What tokenizers of VQ-VAEs share: parameters, their checks, and the start.
-
-    The model is one VQ-VAE, where a subclass does not build another one.
-    """
+    """What tokenizers of VQ-VAEs share: parameters, their checks, and the start."""
 
     _shaping: ClassVar[tuple[str, ...]] = (
         "n_codes",
@@ -126,17 +133,6 @@ class _VQBase(BaseTokenizer):
     def _check_compression(self) -> None:
         check_compression(self.compression)
 
-    def _build(self) -> TokenModel:
-        return make_vqvae(
-            self._series_shape,
-            int(self.n_codes),
-            int(self.code_dim),
-            resolve(self.backbone, "backbone", Backbone, BACKBONES),
-            resolve(self.quantizer, "quantizer", Quantizer, QUANTIZERS),
-            compression_of(self.compression, self._series_shape[1]),
-            self.scaling,
-        )
-
     def _start(self, model: nn.Module, series: np.ndarray, generator: torch.Generator) -> None:
         assert isinstance(model, TokenModel)
         model.scaler.start(series)
@@ -146,7 +142,33 @@ class _VQBase(BaseTokenizer):
             model.start(sample, generator)
 
 
-class VQTokenizer(_VQBase):
+class _SingleVQBase(_VQBase):
+    """What tokenizers of one VQ-VAE for all of a series share."""
+
+    _shaping: ClassVar[tuple[str, ...]] = (*_VQBase._shaping, "difference_weight")
+    _own_types: ClassVar[dict[str, list[Any]]] = {
+        **_VQBase._own_types,
+        "difference_weight": [numbers.Real],
+    }
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_probability(self.difference_weight, "difference_weight")
+
+    def _build(self) -> TokenModel:
+        return make_vqvae(
+            self._series_shape,
+            int(self.n_codes),
+            int(self.code_dim),
+            resolve(self.backbone, "backbone", Backbone, BACKBONES),
+            resolve(self.quantizer, "quantizer", Quantizer, QUANTIZERS),
+            compression_of(self.compression, self._series_shape[1]),
+            self.scaling,
+            float(self.difference_weight),
+        )
+
+
+class VQTokenizer(_SingleVQBase):
     """Tokenizer of time series by a vector-quantised autoencoder (VQ-VAE).
 
     Series become short sequences of integers from a learned codebook, from which they
@@ -171,6 +193,10 @@ class VQTokenizer(_VQBase):
         over the training set, undone on the way out. "series": each series and channel by
         its own; on the way out the training set's average mean and deviation are put in
         their place. None: the input is taken as it is.
+    difference_weight : float, default=0.5
+        Share of the error of first differences in the reconstruction error, in [0, 1]; the rest
+        is that of the values. Above 0, codes keep fast detail of little variance. 0 is the
+        published loss.
     output : {"features", "latent", "quantized", "codes", "histogram"}, default="features"
         What `transform` returns; can be changed on a fitted tokenizer.
 
@@ -246,10 +272,16 @@ class VQTokenizer(_VQBase):
 
     Notes
     -----
-    The loss is the sum of the mean squared reconstruction error of standardised series and
-    of the quantizer's terms, all means over elements, so that it depends neither on the
-    batch size nor on the length. The published codebook is learned by gradient or by
-    moving averages; ``quantizer`` says which, moving averages by default.
+    The loss is the sum of the reconstruction error of standardised series and of the
+    quantizer's terms, all means over elements, so that it depends neither on the batch size nor
+    on the length. The published codebook is learned by gradient or by moving averages;
+    ``quantizer`` says which, moving averages by default.
+
+    The reconstruction error is (1 - w) mean(e_t^2) + w r mean((e_t - e_{t-1})^2), with
+    w = `difference_weight`, e the error of the series, and r the variance of the training
+    series over that of their first differences, channel by channel, at most 10,000. The two
+    errors are equal for errors with the spectrum of the series. Series of one point have no
+    differences; the first error then stands alone.
 
     References
     ----------
@@ -272,7 +304,7 @@ class VQTokenizer(_VQBase):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_VQBase._own_types,
+        **_SingleVQBase._own_types,
         **TorchEstimator._parameter_constraints,
     }
 
@@ -285,6 +317,7 @@ class VQTokenizer(_VQBase):
         quantizer: str | Quantizer = "ema",
         compression: int | str = "auto",
         scaling: str | None = "dataset",
+        difference_weight: float = 0.5,
         output: str = "features",
         lr: float = 2e-3,
         max_iter: int = 1000,
@@ -303,6 +336,7 @@ class VQTokenizer(_VQBase):
         self.quantizer = quantizer
         self.compression = compression
         self.scaling = scaling
+        self.difference_weight = difference_weight
         self.output = output
         self.lr = lr
         self.max_iter = max_iter
