@@ -24,8 +24,10 @@ from tests.generators.stubs import (
     make_chain,
 )
 from vqssl import AnomalyDetector, AutoregressiveGenerator, MaskGITGenerator, VQTokenizer
+from vqssl._seed import make_generator
 from vqssl.backbones import ConvBackbone, TransformerBackbone
 from vqssl.backbones._transformer import pick
+from vqssl.generators._surprise import even_masks
 
 SHARED = {"max_iter": 6, "batch_size": 8, "device": "cpu"}
 TOKENIZER = VQTokenizer(
@@ -54,6 +56,10 @@ def detector():
 # -------------------------------------------------------------------------- score_tokens
 
 
+def masks_of(generator):
+    return even_masks(generator.model_.space, make_generator(generator._score_seed))
+
+
 @given(sizes=st.lists(st.integers(1, 11), min_size=1, max_size=3))
 def test_every_token_is_masked_equally_often_at_every_size(sizes):
     stops = np.cumsum(sizes)
@@ -63,7 +69,9 @@ def test_every_token_is_masked_equally_often_at_every_size(sizes):
     generator = MaskGITGenerator(tokenizer, random_state=0, **{**PRIOR, "max_iter": 1}).fit(series)
     counts: dict[tuple[int, int], np.ndarray] = {}
     weights = np.zeros(int(stops[-1]))
-    for masked, hidden, weight in generator._score_masks():
+    for masked, hidden, weight in even_masks(
+        generator.model_.space, make_generator(generator._score_seed)
+    ):
         number = int(generator.model_.space.group[masked[0]])
         inside = generator.model_.space.group == number
         finer = generator.model_.space.group > number
@@ -87,7 +95,9 @@ def test_tokens_of_a_series_score_what_a_perfect_prior_says():
     generator._placed_model = lambda double=False: (generator.model_, torch.device("cpu"))
     scores = generator.score_tokens(codes)
     expected = np.zeros_like(codes)
-    for masked, hidden, weight in generator._score_masks():
+    for masked, hidden, weight in even_masks(
+        generator.model_.space, make_generator(generator._score_seed)
+    ):
         seen = torch.from_numpy(codes).long().masked_fill(hidden, -1)
         log_p = exact(seen).log_softmax(-1).numpy()
         for token in masked.tolist():

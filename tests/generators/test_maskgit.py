@@ -20,7 +20,7 @@ from vqssl.backbones._transformer import pick
 from vqssl.generators._codes import CodeSpace
 from vqssl.generators._decoding import MASK
 from vqssl.generators._guidance import drop_labels, guide
-from vqssl.generators._maskgit import (
+from vqssl.generators._masked import (
     MaskedModelling,
     MaskedPrior,
     masked_cross_entropy,
@@ -155,7 +155,7 @@ def test_every_series_has_a_masked_token(n_tokens, n_rows, seed):
 def test_a_series_at_the_end_of_the_schedule_has_a_masked_token(monkeypatch):
     # The largest ratio of a large batch can round to one.
     monkeypatch.setattr(
-        "vqssl.generators._maskgit.spread_uniform", lambda n, generator, like: torch.ones(n)
+        "vqssl.generators._masked.spread_uniform", lambda n, generator, like: torch.ones(n)
     )
     masked, _ = draw_masks(make_task([slice(0, 6)], 6), 5)
     assert masked.sum(1).tolist() == [1] * 5

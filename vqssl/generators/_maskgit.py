@@ -1,9 +1,6 @@
 """MaskGIT (Chang et al. 2022) as a generator of series."""
 
-import contextlib
 import numbers
-import warnings
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,141 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator
-from vqssl._seed import integers, make_generator, spawn_seeds, uniform
+from vqssl._seed import make_generator
 from vqssl._validation import check_count, check_probability, check_weight
 from vqssl.backbones import PriorBackbone, SequenceModule
-from vqssl.generators._base import BaseGenerator
-from vqssl.generators._codes import (
-    CodeSpace,
-    Prior,
-    group_terms,
-    log_probabilities,
-    positions_of,
-)
-from vqssl.generators._decoding import MASK, ORDERS, SCHEDULES, Draws, count_masked, fill
-from vqssl.generators._gaps import cells, interpolate, touched
-from vqssl.generators._guidance import drop_labels, guide
-
-# Times that the tokens of a series with gaps are made and drawn.
-_IMPUTATION_ROUNDS = 3
-
-# Of `score_tokens`: sizes of the masks.
-_MASK_SIZES = 4
+from vqssl.generators._codes import CodeSpace, Prior, log_probabilities
+from vqssl.generators._decoding import MASK, ORDERS, SCHEDULES, Draws, fill
+from vqssl.generators._guidance import guide
+from vqssl.generators._imputation import ImputingGenerator
+from vqssl.generators._masked import MaskedModelling, MaskedPrior
+from vqssl.generators._surprise import even_masks
 
 
-class MaskedPrior(Prior):
-    """Bidirectional network: a token is predicted from all that are not masked."""
-
-    def hidden(
-        self,
-        codes: Tensor,
-        labels: Tensor,
-        generator: torch.Generator | None = None,
-        at: Tensor | None = None,
-    ) -> Tensor:
-        """Features of the tokens, (B, N) and (B,) -> (B, N, W), or of those `at` names."""
-        label = self.classes(labels).unsqueeze(1)  # (B, 1, W)
-        h = self.space.embed(codes) + self.space.places.weight + label  # (B, N, W)
-        # A token of its own, too: all tokens can look at it, whatever is masked.
-        h = torch.cat([label, h], 1)
-        return self.trunk(h, generator)[:, 1:] if at is None else self.trunk(h, at=at + 1)
-
-    def predict(self, codes: Tensor, labels: Tensor, at: Tensor) -> Tensor:
-        """Logits (B, M, K) of the tokens `at` (B, M) alone, which is cheaper."""
-        return self.space.logits(self.hidden(codes, labels, at=at), at)
-
-
-class MaskedModelling(nn.Module):
-    """Task: predict masked codes from the others (equation 1)."""
-
-    def __init__(
-        self, model: MaskedPrior, schedule: str, class_dropout: float, label_smoothing: float
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.schedule = schedule
-        self.class_dropout = class_dropout
-        self.label_smoothing = label_smoothing
-
-    def forward(
-        self, codes: Tensor, labels: Tensor, generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        space = self.model.space
-        masked, hidden = self._masks(codes, generator)
-        smoothing = 0.0
-        if self.training:
-            labels = drop_labels(labels, self.class_dropout, self.model.no_class, generator)
-            smoothing = self.label_smoothing
-        logits = self.model(codes.masked_fill(hidden, MASK), labels, generator)
-        losses = masked_cross_entropy(logits, codes, masked, space.forbidden, smoothing)
-        return group_terms("masked_nll", losses, space)
-
-    def _masks(self, codes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Which tokens are predicted, and which are not seen, (B, N) both.
-
-        A group is drawn for each series, as often as its share of the tokens; finer groups
-        are not seen, coarser ones are.
-        """
-        space, n_rows = self.model.space, len(codes)
-        token = integers(space.n_tokens, (n_rows,), generator, codes)
-        group = space.group[token].unsqueeze(1)  # (B, 1)
-        ratio = spread_uniform(n_rows, generator, codes)
-        count = count_masked(ratio, space.group_size[token], self.schedule).clamp(min=1)
-        inside = space.group == group  # (B, N)
-        u = uniform(codes.shape, generator, codes.float())
-        ranks = u.masked_fill(~inside, 2.0).argsort(1).argsort(1)
-        masked = inside & (ranks < count.unsqueeze(1))
-        return masked, masked | (space.group > group)
-
-
-def spread_uniform(n: int, generator: torch.Generator, like: Tensor) -> Tensor:
-    """Uniform numbers in [0, 1), one in each n-th of the interval, in random order.
-
-    Each of them is uniform by itself; together they leave no gap, which takes noise from the
-    gradient (Kingma et al. 2021, appendix I.1).
-    """
-    cells = torch.randperm(n, generator=generator, device=generator.device).to(like.device)
-    return (cells + uniform((n,), generator, like.float())) / n
-
-
-def masked_cross_entropy(
-    logits: Tensor, codes: Tensor, masked: Tensor, forbidden: Tensor, label_smoothing: float = 0.0
-) -> Tensor:
-    """Cross-entropy of masked tokens, divided by their number in the series.
-
-    Parameters
-    ----------
-    logits : Tensor of shape (B, N, K)
-    codes : Tensor of shape (B, N), int64
-    masked : Tensor of shape (B, N), bool
-        At least one in every row.
-    forbidden : Tensor of shape (N, K), bool
-        Codes that a token cannot have.
-    label_smoothing : float, default=0.0
-        Weight of the mean over the codes of a token, in place of the true one.
-
-    Returns
-    -------
-    losses : Tensor of shape (B, N)
-        In nats; zero where a token is visible. Sums over tokens are means over masked ones.
-    """
-    losses = -log_probabilities(logits, codes)  # (B, N)
-    if label_smoothing > 0:
-        allowed = (~forbidden).sum(1)  # (N,)
-        mean = -logits.log_softmax(-1).masked_fill(forbidden, 0.0).sum(2) / allowed
-        losses = (1 - label_smoothing) * losses + label_smoothing * mean
-    return losses.masked_fill(~masked, 0.0) / masked.sum(1, keepdim=True)
-
-
-@contextlib.contextmanager
-def _without_names() -> Iterator[None]:
-    """Filled series are arrays, also where those of the fit had columns with names."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="X does not have valid feature names")
-        yield
-
-
-class MaskGITGenerator(BaseGenerator):
+class MaskGITGenerator(ImputingGenerator):
     """Generator of series by a masked prior over codes (MaskGIT).
 
     A bidirectional network learns to predict masked codes of a tokenizer from the visible
@@ -294,7 +168,7 @@ class MaskGITGenerator(BaseGenerator):
 
     _causal: ClassVar[bool] = False
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseGenerator._own_types,
+        **ImputingGenerator._own_types,
         "label_smoothing": [numbers.Real],
         "schedule": [str],
         "order": [str],
@@ -370,189 +244,6 @@ class MaskGITGenerator(BaseGenerator):
                 names = ", ".join(map(repr, choices))
                 raise ValueError(f"{name} must be one of {names}; got {getattr(self, name)!r}.")
 
-    # Filling gaps -------------------------------------------------------------------------
-
-    def impute(
-        self, X: Any, n_draws: int = 1, *, y: Any = None, random_state: Any = None
-    ) -> np.ndarray:
-        """Fill the gaps of series with what the prior draws, given what is observed.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
-            Series of the fitted shape; NaN marks what is missing. Where a time point is
-            missing in some channels, the observed ones count, too.
-        n_draws : int, default=1
-            Number of answers for each series. Their spread tells how sure the prior is; their
-            mean has a smaller error than any of them, but is smoother than a series.
-        y : array-like of shape (n_samples,), default=None
-            Classes of the series, where they are known.
-        random_state : int, RandomState instance or None, default=None
-            Decides what is drawn. What series i of an int seed gets does not depend on the
-            other series but for rounding, nor draw j on how many there are.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints); with ``n_draws`` above 1 one axis more, (n_draws, ...)
-            The series without gaps. Observed points are as they were given, bit by bit, in
-            their own floating-point dtype (float32 for integers).
-
-        Raises
-        ------
-        ValueError, TypeError
-            If `X`, `y`, `n_draws` or a parameter that is read here is not acceptable, or the
-            tokenizer scales every series by itself: its codes do not tell level and size.
-
-        Notes
-        -----
-        Gaps are filled linearly at first, the tokens whose time points touch a gap are masked
-        and drawn as in `sample`, and the decoded series fills the gaps. Twice more the tokens
-        are made of the filled series, since what fills a gap reaches into the tokens beside
-        it, and those of the gap are drawn anew.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from vqssl import MaskGITGenerator, VQTokenizer
-        >>> from vqssl.datasets import make_cylinder_bell_funnel
-        >>> X, _ = make_cylinder_bell_funnel(60, random_state=0)
-        >>> tokenizer = VQTokenizer(n_codes=16, max_iter=50)
-        >>> generator = MaskGITGenerator(tokenizer, max_iter=20, random_state=0).fit(X)
-        >>> X[0, 40:70] = np.nan
-        >>> generator.impute(X[:1], n_draws=5, random_state=0).shape
-        (5, 1, 128)
-        """
-        self._check_is_fitted()
-        n_draws = check_count(n_draws, "n_draws")
-        series = self._check_X(X, reset=False, allow_gaps=True)
-        with _without_names():
-            return self._impute(series, n_draws, y, random_state)
-
-    def complete(
-        self,
-        X: Any,
-        horizon: int,
-        n_draws: int = 1,
-        *,
-        y: Any = None,
-        random_state: Any = None,
-    ) -> np.ndarray:
-        """Go on with series: draw their last time points, given the first ones.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_observed) or (n_samples, n_channels, n_observed)
-            Beginnings of series, ``n_observed = n_timepoints - horizon``. Series of all
-            ``n_timepoints`` are accepted, too; their last `horizon` points are not looked at.
-        horizon : int
-            Number of time points to draw, from 1 to ``n_timepoints``.
-        n_draws : int, default=1
-            Number of answers for each series.
-        y : array-like of shape (n_samples,), default=None
-            Classes of the series, where they are known.
-        random_state : int, RandomState instance or None, default=None
-            Decides what is drawn; see `impute`.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints); with ``n_draws`` above 1 one axis more, (n_draws, ...)
-            Whole series: the given beginnings as they are, then what was drawn.
-
-        Raises
-        ------
-        ValueError, TypeError
-            As `impute`; or if `X` and `horizon` do not make series of the fitted length.
-
-        Examples
-        --------
-        >>> from vqssl import MaskGITGenerator, VQTokenizer
-        >>> from vqssl.datasets import make_cylinder_bell_funnel
-        >>> X, _ = make_cylinder_bell_funnel(60, random_state=0)
-        >>> tokenizer = VQTokenizer(n_codes=16, max_iter=50)
-        >>> generator = MaskGITGenerator(tokenizer, max_iter=20, random_state=0).fit(X)
-        >>> generator.complete(X[:2, :96], horizon=32, random_state=0).shape
-        (2, 128)
-        """
-        self._check_is_fitted()
-        n_draws = check_count(n_draws, "n_draws")
-        length = self._series_shape[1]
-        horizon = check_count(horizon, "horizon")
-        if horizon > length:
-            raise ValueError(f"horizon must be at most {length}, the fitted length; got {horizon}.")
-        if isinstance(X, Tensor):
-            X = X.detach().cpu()
-            X = X.float() if X.dtype == torch.bfloat16 else X  # which numpy does not have
-        X = np.asarray(X)
-        whole = X.ndim == len(self.input_shape_) + 1 and X.shape[-1] in (length, length - horizon)
-        if not whole:
-            raise ValueError(
-                f"X must have {length - horizon} time points, or {length} of which the last "
-                f"{horizon} are ignored, and {len(self.input_shape_) + 1} axes; got an array of "
-                f"shape {X.shape}."
-            )
-        dtype = X.dtype if X.dtype.kind == "f" else np.float32
-        series = np.full((len(X), *self.input_shape_), np.nan, dtype)
-        series[..., : length - horizon] = X[..., : length - horizon]
-        with _without_names():
-            series = self._check_X(series, reset=False, allow_gaps=True)
-            return self._impute(series, n_draws, y, random_state)
-
-    def _impute(self, series: np.ndarray, n_draws: int, y: Any, random_state: Any) -> np.ndarray:
-        """Fill NaN in series (n, C, L)."""
-        if getattr(self.tokenizer_, "scaling", None) == "series":
-            raise ValueError(
-                "tokenizer must not have scaling='series' for impute and complete: level and "
-                "size of a series are not in its codes. Use scaling='dataset'."
-            )
-        self._check_sampling()
-        self._check_guidance()
-        labels = torch.from_numpy(self._label_numbers(y, len(series)))
-        if series.dtype.kind != "f":
-            series = series.astype(np.float32)
-        missing = np.isnan(series)
-        rows = np.flatnonzero(missing.any((1, 2)))
-        result = np.repeat(self._as_given(series)[None], n_draws, axis=0)
-        if len(rows) > 0:
-            masked = np.zeros((len(series), self.n_tokens_), dtype=bool)
-            masked[rows] = touched(missing[rows].any(1), self._spans())
-            for draw, seed in enumerate(spawn_seeds(random_state, n_draws)):
-                filled = self._filled(series, rows, masked, labels, seed)
-                result[draw][rows] = self._as_given(filled)
-        return result[0] if n_draws == 1 else result
-
-    def _filled(
-        self, series: np.ndarray, rows: np.ndarray, masked: np.ndarray, labels: Tensor, seed: int
-    ) -> np.ndarray:
-        """Return one answer for the series numbered `rows`, (len(rows), C, L)."""
-        given = series[rows]
-        filled = interpolate(given)
-        codes = np.empty(masked.shape, dtype=np.int64)
-
-        def draw(model: Any, some: np.ndarray, draws: Draws) -> Tensor:
-            known = torch.from_numpy(codes[some]).to(draws.device)
-            unknown = torch.from_numpy(masked[some]).to(draws.device)
-            return self._fill(model, known, unknown, labels[some].to(draws.device), draws)
-
-        for round_seed in spawn_seeds(seed, _IMPUTATION_ROUNDS):
-            codes[rows] = self._encode(self._as_given(filled), len(rows))
-            self._draw_rows(draw, rows, round_seed, codes)
-            decoded = self._decode(codes[rows]).reshape(given.shape)
-            filled = np.where(np.isnan(given), decoded, given).astype(given.dtype)
-        return filled
-
-    def _spans(self) -> np.ndarray:
-        """Time points [start, stop) of every token, (N, 2)."""
-        length = self._series_shape[1]
-        spans = getattr(self.tokenizer_, "token_spans_", None)
-        if spans is None:  # a tokenizer of the user's own
-            return cells(positions_of(self.token_groups_, self.n_tokens_), length)
-        return np.asarray(spans)
-
-    # Surprise -----------------------------------------------------------------------------
-
     def score_tokens(self, X: Any, y: Any = None) -> np.ndarray:
         """Return how well every token is predicted by the others: a map of what is unusual.
 
@@ -595,7 +286,7 @@ class MaskGITGenerator(BaseGenerator):
         """
         codes = self._codes(X)
         rows = np.column_stack([codes, self._label_numbers(y, len(codes))])
-        masks = list(self._score_masks())
+        masks = list(even_masks(self.model_.space, make_generator(self._score_seed)))
 
         def log_probability(model: Any, rows: Tensor) -> Tensor:
             codes, labels = rows[:, :-1], rows[:, -1]
@@ -610,25 +301,6 @@ class MaskGITGenerator(BaseGenerator):
         # Sums over tokens are compared with a threshold: in float32 they would vary with the
         # batch size.
         return self._inference(log_probability, rows, double=True)
-
-    def _score_masks(self) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """Yield the tokens of a mask (M,), what is not seen (N,), and the weight of the mask."""
-        generator = make_generator(self._score_seed)
-        space = self.model_.space
-        for number, positions in enumerate(space.positions):
-            n = len(positions)
-            n_sizes = min(_MASK_SIZES, n)
-            edges = [i * n // n_sizes for i in range(2 * n_sizes)]  # of parts, twice around
-            finer = space.group > number
-            order = torch.tensor(positions)[torch.randperm(n, generator=generator)].repeat(2)
-            for size in range(1, n_sizes + 1):
-                # Of `size` neighbouring parts each: a token is in `size` of these masks.
-                n_masks, times = (n_sizes, size) if size < n_sizes else (1, 1)
-                for start in range(n_masks):
-                    masked = order[edges[start] : edges[start + size]]
-                    hidden = finer.clone()
-                    hidden[masked] = True
-                    yield masked, hidden, 1 / (times * n_sizes)
 
     # Hooks --------------------------------------------------------------------------------
 
