@@ -9,11 +9,11 @@
 FOLDER holds ``<Name>.npz`` with ``X_train`` (n, channels, length), ``y_train``, ``X_test`` and
 ``y_test``. A line of FILE is one set, method and seed; what is there is not run again.
 
-Methods: MaskGIT and the autoregressive prior with defaults on three tokenizers, ``maskgit-vq``,
-``maskgit-ssl``, ``maskgit-bands``, ``autoregressive-vq``, ``autoregressive-ssl``; and what needs
-no network, ``mixture`` (Gaussian mixtures on principal components, a mixture per class, size by
-BIC), ``training-set`` (training series again) and ``jittered`` (with noise of a tenth of the
-deviation). All are fitted on the training split with classes and judged by
+Methods: ``maskgit``, all defaults; MaskGIT and the autoregressive prior on tokenizers with their
+own defaults, ``maskgit-vq``, ``maskgit-ssl``, ``maskgit-bands``, ``autoregressive-vq``,
+``autoregressive-ssl``; and what needs no network, ``mixture`` (Gaussian mixtures on principal
+components, a mixture per class, size by BIC), ``training-set`` (training series again) and
+``jittered`` (with noise of a tenth of the deviation). All are fitted on the training split with classes and judged by
 `vqssl.evaluation.evaluate_against`, whose docstring says what each figure is: FID, KID, IS, CAS,
 coverage, discriminative score, memorisation, each beside its floor. The judge, an FCN on the
 training split, is the same for all methods of a set and seed. Copies: ``memor`` is 0 for

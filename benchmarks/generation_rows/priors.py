@@ -13,6 +13,7 @@ from vqssl import (
 )
 
 METHODS: dict[str, Callable[[int], Any]] = {
+    "maskgit": lambda seed: MaskGITGenerator(random_state=seed),
     "maskgit-vq": lambda seed: MaskGITGenerator(VQTokenizer(), random_state=seed),
     "maskgit-ssl": lambda seed: MaskGITGenerator(SSLVQTokenizer(), random_state=seed),
     "maskgit-bands": lambda seed: MaskGITGenerator(BandVQTokenizer(), random_state=seed),

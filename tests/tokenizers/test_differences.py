@@ -78,6 +78,15 @@ def test_levels_without_a_course_are_as_smooth_as_it_gets():
     assert_allclose(make_loss(x).scale, [[10_000]])
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("tokenizer", [VQTokenizer, SSLVQTokenizer])
+def test_history_tells_the_error_of_differences_where_it_counts(tokenizer):
+    X = draw(12, 24).numpy()
+    small = {"n_codes": 4, "code_dim": 4, "max_iter": 2, "random_state": 0}
+    assert "difference" not in tokenizer(**small).fit(X).history_
+    assert "difference" in tokenizer(**small, difference_weight=0.5).fit(X).history_
+
+
 def detailed_series(n: int, seed: int) -> np.ndarray:
     """Slow sines with a twentieth of fast noise, by which eight codes a token are too few."""
     rng = np.random.default_rng(seed)

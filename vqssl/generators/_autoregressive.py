@@ -114,7 +114,8 @@ class AutoregressiveGenerator(BaseGenerator):
     tokenizer : estimator, default=None
         What makes codes of series: an estimator with ``fit``, ``encode`` and ``decode`` that
         has ``code_sizes_`` and ``token_groups_`` once fitted. A clone of it is fitted. Inside
-        ``sklearn.frozen.FrozenEstimator`` it is used as it is. None is `SSLVQTokenizer`.
+        ``sklearn.frozen.FrozenEstimator`` it is used as it is. None is
+        ``SSLVQTokenizer(difference_weight=0.5)``.
     backbone : str or PriorBackbone, default="transformer"
         Network over the tokens: a key of `vqssl.backbones.PRIOR_BACKBONES` or a part.
     class_dropout : float, default=0.1

@@ -156,7 +156,7 @@ class BaseGenerator(
     ) -> tuple[np.ndarray, ...]:
         labels = self._fit_labels(y, len(series), go_on)
         if not go_on:
-            default = SSLVQTokenizer(device=self.device)
+            default = SSLVQTokenizer(difference_weight=0.5, device=self.device)
             self.tokenizer_ = fit_inner(
                 self.tokenizer, default, X, seed, "tokenizer", "a generator"
             )

@@ -187,7 +187,7 @@ class SSLVQTokenizer(_SingleVQBase):
         Time points per token, as in `VQTokenizer`.
     scaling : {"dataset", "series"} or None, default="dataset"
         Standardisation of the input, as in `VQTokenizer`.
-    difference_weight : float, default=0.5
+    difference_weight : float, default=0.0
         Share of the error of first differences in the reconstruction error, as in `VQTokenizer`.
     output : {"features", "latent", "quantized", "codes", "histogram"}, default="features"
         What `transform` returns, as in `VQTokenizer`.
@@ -313,7 +313,7 @@ class SSLVQTokenizer(_SingleVQBase):
         quantizer: str | Quantizer = "ema",
         compression: int | str = "auto",
         scaling: str | None = "dataset",
-        difference_weight: float = 0.5,
+        difference_weight: float = 0.0,
         output: str = "features",
         lr: float = 2e-3,
         max_iter: int = 1000,

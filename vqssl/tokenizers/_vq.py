@@ -193,10 +193,10 @@ class VQTokenizer(_SingleVQBase):
         over the training set, undone on the way out. "series": each series and channel by
         its own; on the way out the training set's average mean and deviation are put in
         their place. None: the input is taken as it is.
-    difference_weight : float, default=0.5
+    difference_weight : float, default=0.0
         Share of the error of first differences in the reconstruction error, in [0, 1]; the rest
-        is that of the values. Above 0, codes keep fast detail of little variance. 0 is the
-        published loss.
+        is that of the values. 0 is the published loss; 0.5 keeps fast detail of little variance,
+        which generation gains from.
     output : {"features", "latent", "quantized", "codes", "histogram"}, default="features"
         What `transform` returns; can be changed on a fitted tokenizer.
 
@@ -317,7 +317,7 @@ class VQTokenizer(_SingleVQBase):
         quantizer: str | Quantizer = "ema",
         compression: int | str = "auto",
         scaling: str | None = "dataset",
-        difference_weight: float = 0.5,
+        difference_weight: float = 0.0,
         output: str = "features",
         lr: float = 2e-3,
         max_iter: int = 1000,
