@@ -13,10 +13,10 @@ Methods: ``maskgit``, all defaults; MaskGIT and the autoregressive prior on toke
 own defaults, ``maskgit-vq``, ``maskgit-ssl``, ``maskgit-bands``, ``autoregressive-vq``,
 ``autoregressive-ssl``; and what needs no network, ``mixture`` (Gaussian mixtures on principal
 components, a mixture per class, size by BIC), ``training-set`` (training series again) and
-``jittered`` (with noise of a tenth of the deviation). All are fitted on the training split with classes and judged by
-`vqssl.evaluation.evaluate_against`, whose docstring says what each figure is: FID, KID, IS, CAS,
-coverage, discriminative score, memorisation, each beside its floor. The judge, an FCN on the
-training split, is the same for all methods of a set and seed. Copies: ``memor`` is 0 for
+``jittered`` (with noise of a tenth of the deviation). All are fitted on the training split with
+classes and judged by `vqssl.evaluation.evaluate_against`, whose docstring says what each figure
+is: FID, KID, IS, CAS, coverage, discriminative score, memorisation, each beside its floor. The
+judge, an FCN on the training split, is the same for all methods of a set and seed. Copies: ``memor`` is 0 for
 ``training-set`` and near 0 for ``jittered``; a method without codes is judged on series as they
 are there.
 
