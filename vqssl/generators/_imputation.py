@@ -29,7 +29,7 @@ def _without_names() -> Iterator[None]:
         yield
 
 
-class ImputingGenerator(BaseGenerator):
+class BaseImputingGenerator(BaseGenerator):
     """A generator that can draw some of the codes, given the others."""
 
     @abstractmethod

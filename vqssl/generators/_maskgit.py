@@ -14,12 +14,12 @@ from vqssl.backbones import PriorBackbone, SequenceModule
 from vqssl.generators._codes import CodeSpace, Prior, log_probabilities
 from vqssl.generators._decoding import MASK, ORDERS, SCHEDULES, Draws, fill
 from vqssl.generators._guidance import guide
-from vqssl.generators._imputation import ImputingGenerator
+from vqssl.generators._imputation import BaseImputingGenerator
 from vqssl.generators._masked import MaskedModelling, MaskedPrior
 from vqssl.generators._surprise import even_masks
 
 
-class MaskGITGenerator(ImputingGenerator):
+class MaskGITGenerator(BaseImputingGenerator):
     """Generator of series by a masked prior over codes (MaskGIT).
 
     A bidirectional network learns to predict masked codes of a tokenizer from the visible
@@ -169,7 +169,7 @@ class MaskGITGenerator(ImputingGenerator):
 
     _causal: ClassVar[bool] = False
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **ImputingGenerator._own_types,
+        **BaseImputingGenerator._own_types,
         "label_smoothing": [numbers.Real],
         "schedule": [str],
         "order": [str],
