@@ -16,9 +16,9 @@ components, a mixture per class, size by BIC), ``training-set`` (training series
 ``jittered`` (with noise of a tenth of the deviation). All are fitted on the training split with
 classes and judged by `vqssl.evaluation.evaluate_against`, whose docstring says what each figure
 is: FID, KID, IS, CAS, coverage, discriminative score, memorisation, each beside its floor. The
-judge, an FCN on the training split, is the same for all methods of a set and seed. Copies: ``memor`` is 0 for
-``training-set`` and near 0 for ``jittered``; a method without codes is judged on series as they
-are there.
+judge, an FCN on the training split, is the same for all methods of a set and seed. Copies:
+``memor`` is 0 for ``training-set`` and near 0 for ``jittered``; a method without codes is judged on
+series as they are there.
 
 Lines of MaskGIT also tell how well it fills gaps: 30 percent in a row missing from each of up to
 100 test series, mean of ten draws, against linear interpolation and the mean. ``anomalies``, a
