@@ -106,6 +106,40 @@ def infonce(first: Array, second: Array, temperature: float, eps: float = 1e-6) 
     return {"contrast": loss}
 
 
+def future_infonce(
+    context: Array, frames: Array, weights: Array, candidates: list[int]
+) -> tuple[float, list[list[int]]]:
+    """InfoNCE over future steps of CPC, and the negatives of each prediction.
+
+    Contexts (B, N, E), frames (B, N, D), weights W_k (K, D, E); candidates are J + 1 places among
+    all B N frames. A prediction's negatives are the candidates without its positive, or without
+    the last where the positive is not among them.
+    """
+    n_series, n_frames, n_dims = frames.shape
+    by_step, all_negatives = [], []
+    for k, weight in enumerate(weights, start=1):
+        losses = []
+        for b in range(n_series):
+            for t in range(n_frames - k):
+
+                def score(place: int, b: int = b, t: int = t, weight: Array = weight) -> float:
+                    z = frames[place // n_frames, place % n_frames]
+                    total = 0.0
+                    for i in range(n_dims):
+                        for j in range(context.shape[2]):
+                            total += z[i] * weight[i, j] * context[b, t, j]
+                    return math.exp(total)
+
+                positive = b * n_frames + t + k
+                negatives = [place for place in candidates if place != positive]
+                negatives = negatives[: len(candidates) - 1]
+                all_negatives.append(negatives)
+                total = score(positive) + sum(score(place) for place in negatives)
+                losses.append(-math.log(score(positive) / total))
+        by_step.append(sum(losses) / len(losses))
+    return sum(by_step) / len(by_step), all_negatives
+
+
 def iter_norm(z: Array, group_width: int, n_steps: int, eps: float = 1e-5) -> Array:
     """Whiten groups of columns of z, shape (B, P), by the exact effect on each eigenvector.
 

@@ -49,7 +49,9 @@ from vqssl import (
     AutoEncoder,
     AutoregressiveGenerator,
     BandVQTokenizer,
+    CPCEncoder,
     FCNClassifier,
+    GreedyInfoMaxEncoder,
     MaskGITGenerator,
     SSLVQTokenizer,
     TokenizerClassifier,
@@ -77,6 +79,7 @@ SMALL = {
     **SHARED,
 }
 LATENT = {"latent_dim": 4, "backbone": SMALL["backbone"], **SHARED}
+FRAMES = {"n_modules": 2, "code_dim": 4, "n_predictions": 3, "n_negatives": 8, **SHARED}
 PRIOR = {
     "tokenizer": VQTokenizer(**SMALL).set_params(random_state=None),
     "backbone": TransformerBackbone(width=8, n_blocks=2, n_heads=2),
@@ -87,7 +90,9 @@ ESTIMATORS = [
     AutoEncoder(**LATENT),
     AutoregressiveGenerator(**PRIOR),
     BandVQTokenizer(**SMALL),
+    CPCEncoder(**FRAMES),
     FCNClassifier((8, 8), kernel_sizes=(4, 3), **SHARED),
+    GreedyInfoMaxEncoder(beta=0.01, **FRAMES),
     MaskGITGenerator(**PRIOR),
     SSLVQTokenizer(**SMALL),
     TokenizerClassifier(PRIOR["tokenizer"], **SHARED),

@@ -24,6 +24,7 @@ LAYERS = {
         "_precision",
         "_training",
         "_persistence",
+        "_posterior",
         "_scaler",
         "_tree",
         "_windows",

@@ -4,6 +4,7 @@ from vqssl._load import load
 from vqssl._windows import pad_series, sliding_windows
 from vqssl.autoencoders import VAE, AutoEncoder
 from vqssl.classifiers import FCNClassifier, TokenizerClassifier
+from vqssl.encoders import CPCEncoder, GreedyInfoMaxEncoder
 from vqssl.generators import AnomalyDetector, AutoregressiveGenerator, MaskGITGenerator
 from vqssl.tokenizers import BandVQTokenizer, SSLVQTokenizer, VQTokenizer
 
@@ -15,7 +16,9 @@ __all__ = [
     "AutoEncoder",
     "AutoregressiveGenerator",
     "BandVQTokenizer",
+    "CPCEncoder",
     "FCNClassifier",
+    "GreedyInfoMaxEncoder",
     "MaskGITGenerator",
     "SSLVQTokenizer",
     "TokenizerClassifier",

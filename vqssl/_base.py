@@ -57,8 +57,8 @@ _SHARED_TYPES: dict[str, list[Any]] = {
 
 # Arguments of the net that follow from the estimator's own parameters.
 _OWNED = {
-    "callbacks", "device", "generator", "max_epochs", "max_iter", "module", "order", "period",
-    "train_split", "validation_data",
+    "callbacks", "device", "generator", "max_epochs", "max_iter", "module", "n_stages",
+    "order", "period", "train_split", "validation_data",
 }  # fmt: skip
 
 
@@ -100,6 +100,10 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         `batch_size` is the number of series in the smallest training batch.
         """
         return model
+
+    def _n_stages(self) -> int:
+        """Return into how many stages the steps of `fit` are cut, see `TermNet`."""
+        return 1
 
     def _check_parameters(self) -> None:
         """Check the ranges of the subclass's own parameters, before anything is built."""
@@ -252,6 +256,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 "generator": make_generator(seeds[4], device),
                 "order": order,
                 "decay_lr": not one_pass,
+                "n_stages": self._n_stages(),
                 "precision": self.precision,
                 "validation_data": held_out,
                 "lr": float(self.lr),

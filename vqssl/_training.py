@@ -75,6 +75,10 @@ class TermNet(skorch.NeuralNet):
     decay_lr : bool
         Whether the learning rate warms up and then follows a cosine to zero; constant
         otherwise.
+    n_stages : int
+        Equal shares of the steps, in each of which the learning rate warms up and falls; the
+        task's ``begin_stage(i)`` is called before the first step of each. One stage, which the
+        task is not told of, where the learning rate is constant.
     precision : {"float32", "bfloat16"}
         With "bfloat16" the task runs under autocast.
     gradient_clip : float
@@ -99,6 +103,7 @@ class TermNet(skorch.NeuralNet):
         generator: torch.Generator,
         order: torch.Generator,
         decay_lr: bool = True,
+        n_stages: int = 1,
         precision: str = "float32",
         gradient_clip: float | None = 1.0,
         average_decay: float | None = None,
@@ -120,6 +125,7 @@ class TermNet(skorch.NeuralNet):
         self.generator = generator
         self.order = order
         self.decay_lr = decay_lr
+        self.n_stages = n_stages
         self.precision = precision
         self.gradient_clip = gradient_clip
         if average_decay is not None:
@@ -153,11 +159,26 @@ class TermNet(skorch.NeuralNet):
         return self
 
     def _lr_factor(self, step: int) -> float:
-        warm_up = max(1, math.ceil(_WARM_UP * self.max_iter))
+        stage = min(step * self.n_stages // self.max_iter, self.n_stages - 1)
+        begin, end = self._first_step(stage), self._first_step(stage + 1)
+        n_steps, step = end - begin, step - begin
+        warm_up = max(1, math.ceil(_WARM_UP * n_steps))
         if step < warm_up:
             return (step + 1) / warm_up
-        done = (step - warm_up) / max(1, self.max_iter - warm_up)
+        done = (step - warm_up) / max(1, n_steps - warm_up)
         return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+    def _first_step(self, stage: int) -> int:
+        """Step that a stage begins with."""
+        return -(-stage * self.max_iter // self.n_stages)
+
+    def _begin_stage(self) -> None:
+        """Tell the task of a stage that begins with this step."""
+        if self.n_stages == 1 or not self.decay_lr:
+            return
+        stage = self.steps_ * self.n_stages // self.max_iter
+        if self.steps_ == self._first_step(stage):
+            self.module_.begin_stage(stage)
 
     def train(self, rows: Rows) -> None:
         """Initialise, then take the steps. KeyboardInterrupt restores the best and passes on."""
@@ -235,6 +256,7 @@ class TermNet(skorch.NeuralNet):
         with self._training_weights():
             for _ in range(min(self.period, self.max_iter - self.steps_)):
                 batch = next(iterator)
+                self._begin_stage()
                 log.append(self.train_step(batch))
                 rows += len(batch[0])
                 self.steps_ += 1

@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from vqssl._base import TorchEstimator
+from vqssl._posterior import count_active
 from vqssl._seed import spawn_seeds
 from vqssl._validation import check_count, check_weight, warn_user
 from vqssl.autoencoders._base import BaseAutoEncoder
@@ -25,9 +26,6 @@ from vqssl.backbones import Backbone
 
 COVARIANCES = ("diagonal", "full")
 METHODS = ("amortised", "mcmc")
-
-# A dimension is active when the mean of its posterior varies more (Burda et al. 2016, section 5.2).
-_ACTIVE = 0.01
 
 # Chains that end where fewer proposals than this share are accepted have hardly moved.
 _LOW_ACCEPTANCE = 0.3
@@ -232,7 +230,7 @@ class VAE(BaseAutoEncoder):
             lambda model, x: model.posterior(model.scaler(x)).kl_by_dimension(), series
         )
         self.kl_per_dimension_ = kl.mean(0, dtype=np.float64)
-        self.active_units_ = int((self.latent_deviation_**2 > _ACTIVE).sum())
+        self.active_units_ = int(count_active(self.latent_deviation_**2))
 
     # What the model says of series ----------------------------------------------------------
 

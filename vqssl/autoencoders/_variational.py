@@ -7,16 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vqssl._posterior import LOG_DEVIATION, kl_to_standard_normal
 from vqssl._scaler import Scaler
 from vqssl._seed import normal
 from vqssl.autoencoders._base import LatentModel
 
 # Pairs of points over which the bound of a series is averaged, at least.
 _BOUND_PAIRS = 8
-
-# The logarithm of a deviation is kept within these limits, so that no variance over- or
-# underflows in float32 whatever the data are.
-_LOG_DEVIATION = (-10.0, 10.0)
 
 
 class Noise(nn.Module):
@@ -42,7 +39,7 @@ class Noise(nn.Module):
 
     def forward(self) -> Tensor:
         if self.fixed is None:
-            return self.log_deviation.clamp(*_LOG_DEVIATION)
+            return self.log_deviation.clamp(*LOG_DEVIATION)
         return self.log_deviation
 
 
@@ -76,8 +73,7 @@ class Posterior(NamedTuple):
 
     def kl_by_dimension(self) -> Tensor:
         """KL of each marginal to N(0, 1) in nats, (B, Z)."""
-        variance = self.variance()
-        return 0.5 * (variance + self.mean.square() - 1 - variance.log())
+        return kl_to_standard_normal(self.mean, self.variance())
 
     def log_density(self, unit: Tensor) -> Tensor:
         """Logarithm of q at the points mean + L u, (..., B, Z) -> (..., B)."""
@@ -141,7 +137,7 @@ class VariationalModel(LatentModel):
         mean, log_diagonal, below = outputs.tensor_split(
             [self.latent_dim, 2 * self.latent_dim], dim=1
         )
-        diagonal = log_diagonal.clamp(*_LOG_DEVIATION).exp()
+        diagonal = log_diagonal.clamp(*LOG_DEVIATION).exp()
         if not self.is_full:
             return Posterior(mean, diagonal)
         factor = torch.diag_embed(diagonal)
