@@ -14,6 +14,7 @@ from vqssl import (
     CPCEncoder,
     FCNClassifier,
     GreedyInfoMaxEncoder,
+    HierarchicalVQTokenizer,
     MaskGITGenerator,
     SSLVQTokenizer,
     TokenizerClassifier,
@@ -29,6 +30,7 @@ ESTIMATORS = [
     CPCEncoder(max_iter=5),
     FCNClassifier(max_iter=60),  # which three blobs take
     GreedyInfoMaxEncoder(max_iter=5),
+    HierarchicalVQTokenizer(max_iter=5),
     MaskGITGenerator(VQTokenizer(max_iter=5), max_iter=5),
     SSLVQTokenizer(max_iter=5),
     TokenizerClassifier(VQTokenizer(max_iter=5), max_iter=60),

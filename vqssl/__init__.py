@@ -6,7 +6,12 @@ from vqssl.autoencoders import VAE, AutoEncoder
 from vqssl.classifiers import FCNClassifier, TokenizerClassifier
 from vqssl.encoders import CPCEncoder, GreedyInfoMaxEncoder
 from vqssl.generators import AnomalyDetector, AutoregressiveGenerator, MaskGITGenerator
-from vqssl.tokenizers import BandVQTokenizer, SSLVQTokenizer, VQTokenizer
+from vqssl.tokenizers import (
+    BandVQTokenizer,
+    HierarchicalVQTokenizer,
+    SSLVQTokenizer,
+    VQTokenizer,
+)
 
 __version__ = "0.1.0.dev0"
 
@@ -19,6 +24,7 @@ __all__ = [
     "CPCEncoder",
     "FCNClassifier",
     "GreedyInfoMaxEncoder",
+    "HierarchicalVQTokenizer",
     "MaskGITGenerator",
     "SSLVQTokenizer",
     "TokenizerClassifier",

@@ -14,6 +14,7 @@ from vqssl import (
     VAE,
     AutoEncoder,
     BandVQTokenizer,
+    HierarchicalVQTokenizer,
     MaskGITGenerator,
     SSLVQTokenizer,
     TokenizerClassifier,
@@ -36,6 +37,7 @@ INNER = [
     VQTokenizer(**CODES),
     SSLVQTokenizer(**CODES),
     BandVQTokenizer(**CODES),
+    HierarchicalVQTokenizer(**CODES),
     AutoEncoder(4, **SMALL),
     VAE(4, **SMALL),
 ]

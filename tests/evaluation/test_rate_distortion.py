@@ -6,7 +6,8 @@ from numpy.testing import assert_allclose
 from sklearn.exceptions import NotFittedError
 
 from tests.evaluation.stubs import Copies, Grid, Uniform
-from vqssl import AutoregressiveGenerator, VQTokenizer
+from vqssl import AutoregressiveGenerator, HierarchicalVQTokenizer, VQTokenizer
+from vqssl.backbones import ConvBackbone
 from vqssl.evaluation import rate_distortion
 
 X = np.random.default_rng(0).normal(size=(50, 2, 16)).cumsum(-1)
@@ -52,6 +53,63 @@ def test_figures_are_those_of_the_generator_and_its_tokenizer():
     expected = 1 - generator.tokenizer_.score(series)
     assert_allclose(figures["normalized_mse"], expected, rtol=1e-4)
     assert all(type(value) is float for value in figures.values())
+
+
+class TwoGroups(Grid):
+    """A grid whose first channel is the coarse group of tokens."""
+
+    def fit(self, X, y=None):
+        super().fit(X)
+        # More codes in the coarse group, so that the two cost different numbers of bits.
+        self.code_sizes_[:16] *= 4
+        self.token_groups_ = [slice(0, 16), slice(16, 32)]
+        return self
+
+
+class UniformByGroup(Uniform):
+    """Tells the rate of each group, too."""
+
+    def fit(self, X, y=None):
+        super().fit(X, y)
+        self.token_groups_ = self.tokenizer_.token_groups_
+        return self
+
+    def score_groups(self, X, y=None):
+        sizes = self.tokenizer_.code_sizes_
+        by_group = [-np.log(sizes[group]).sum() for group in self.token_groups_]
+        return np.tile(np.float32(by_group), (len(X), 1))
+
+
+def test_groups_of_tokens_cost_the_bits_of_their_vocabularies():
+    figures = rate_distortion(UniformByGroup(TwoGroups(64, 0.5)).fit(X), X)
+    assert_allclose(figures["nats_per_token_group_0"], np.log(256), rtol=1e-6)
+    assert_allclose(figures["nats_per_token_group_1"], np.log(64), rtol=1e-6)
+    assert_allclose(figures["bits_per_series_group_0"], 16 * 8, rtol=1e-6)
+    assert_allclose(figures["bits_per_series_group_1"], 16 * 6, rtol=1e-6)
+    assert_allclose(figures["bits_per_series"], 16 * 14, rtol=1e-6)
+    assert_allclose(figures["nats_per_token"], np.log(128), rtol=1e-6)
+
+
+@pytest.mark.parametrize("prior", [Uniform(TwoGroups()), UniformByGroup(Grid())])
+def test_a_single_rate_is_not_told_by_group(prior):
+    if isinstance(prior, UniformByGroup):
+        prior.tokenizer.token_groups_ = [slice(0, 32)]
+    assert not [name for name in rate_distortion(prior.fit(X), X) if "group" in name]
+
+
+def test_rates_of_the_levels_of_a_prior_add_up():
+    series, new = X[:30, 0], X[30:, 0]
+    backbone = ConvBackbone(width=8, n_blocks=1, n_decoder_blocks=1)
+    tokenizer = HierarchicalVQTokenizer(8, code_dim=4, backbone=backbone, max_iter=20)
+    generator = AutoregressiveGenerator(tokenizer, max_iter=100, random_state=0).fit(series)
+    train, test = rate_distortion(generator, series), rate_distortion(generator, new)
+    for figures, some in ((train, series), (test, new)):
+        nats = -generator.score_groups(some).mean(0)
+        assert_allclose(figures["nats_per_token_group_0"], nats[0] / 2, rtol=1e-6)
+        assert_allclose(figures["nats_per_token_group_1"], nats[1] / 8, rtol=1e-6)
+        bits = [figures[f"bits_per_series_group_{i}"] for i in (0, 1)]
+        assert_allclose(sum(bits), figures["bits_per_series"], rtol=1e-6)
+    assert train["nats_per_token_group_1"] < test["nats_per_token_group_1"]
 
 
 def test_an_unfitted_generator_is_refused():

@@ -748,10 +748,32 @@ def test_a_prior_that_knows_nothing_takes_all_codes_for_equally_likely(kind, siz
             head.bias.zero_()
     scores = generator.score_samples(series, y)
     assert_allclose(scores, np.full(24, -np.log(sizes).sum()), rtol=1e-6)
+    by_group = [-np.log(sizes[group]).sum() for group in groups or [slice(None)]]
+    assert_allclose(generator.score_groups(series, y), np.tile(by_group, (24, 1)), rtol=1e-6)
     codes = generator.sample_codes(3000, random_state=0)
     for token, size in enumerate(sizes):
         shares = np.bincount(codes[:, token], minlength=size) / 3000
         assert_allclose(shares, np.full(size, 1 / size), atol=0.05)
+
+
+@both
+def test_scores_of_groups_add_up_to_the_score(kind):
+    groups = [slice(2, 6), slice(0, 2)]
+    generator = make(kind, SymbolTokenizer([3, 3, 4, 4, 4, 4], groups))
+    series = draw_symbols(24, [3, 3, 4, 4, 4, 4])
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        generator.score_groups(series)
+    by_group = generator.fit(series, Y).score_groups(series, Y)
+    assert by_group.dtype == np.float32
+    assert by_group.shape == (24, 2)
+    assert_allclose(by_group.sum(1), generator.score_samples(series, Y), rtol=1e-5)
+    assert np.ptp(by_group, 0).min() > 0.01  # they do depend on the codes
+    # The coarser group, the first of them, does not see the finer one.
+    other = series.copy()
+    other[:, :2] = (other[:, :2] + 1) % 3
+    after = generator.score_groups(other, Y)
+    assert_allclose(after[:, 0], by_group[:, 0], rtol=1e-6)
+    assert (after[:, 1] != by_group[:, 1]).all()
 
 
 @both

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from skorch.callbacks import Callback
 
-from vqssl import BandVQTokenizer, SSLVQTokenizer, VQTokenizer
+from vqssl import BandVQTokenizer, HierarchicalVQTokenizer, SSLVQTokenizer, VQTokenizer
 from vqssl.augmentations import AUGMENTATIONS, AmplitudeScale, Compose, GaussianNoise
 from vqssl.backbones import ConvBackbone
 from vqssl.losses import LOSSES, InfoNCE, VICReg
@@ -39,7 +39,7 @@ SMALL = {
 }
 
 ONE_CODEBOOK = [SSLVQTokenizer(**SMALL), VQTokenizer(**SMALL)]
-TOKENIZERS = [BandVQTokenizer(**SMALL), *ONE_CODEBOOK]
+TOKENIZERS = [BandVQTokenizer(**SMALL), HierarchicalVQTokenizer(**SMALL), *ONE_CODEBOOK]
 
 # Tests that do not look at warnings train on a dozen tiny series for a few steps.
 small = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -792,7 +792,12 @@ WALK = {
     "random_state": 0,
     "lr": 5e-3,
 }
-WALKERS = [BandVQTokenizer(**WALK), SSLVQTokenizer(**WALK), VQTokenizer(**WALK)]
+WALKERS = [
+    BandVQTokenizer(**WALK),
+    HierarchicalVQTokenizer(**WALK),
+    SSLVQTokenizer(**WALK),
+    VQTokenizer(**WALK),
+]
 walks = pytest.mark.parametrize("walker", WALKERS, ids=lambda tokenizer: type(tokenizer).__name__)
 
 

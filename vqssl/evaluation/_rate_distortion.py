@@ -16,7 +16,8 @@ def rate_distortion(generator: Any, X: Any, y: Any = None) -> dict[str, float]:
     Parameters
     ----------
     generator : fitted generator
-        With ``score_samples`` and ``tokenizer_``, as the ones in `vqssl.generators`.
+        With ``score_samples`` and ``tokenizer_``, as the ones in `vqssl.generators`; with
+        ``score_groups`` and ``token_groups_`` the rates of groups are told, too.
     X : array-like of shape (n_samples, n_timepoints) or \
 (n_samples, n_channels, n_timepoints)
         Series of the fitted shape. Held-out ones, for the rate that a code would have.
@@ -36,7 +37,11 @@ def rate_distortion(generator: Any, X: Any, y: Any = None) -> dict[str, float]:
         - ``mse``: squared error of the reconstruction, mean over all numbers, in squared
           units of `X`;
         - ``normalized_mse``: ``mse`` over the variance of `X` around the mean of each
-          channel: 0 is perfect, 1 what these means alone would give.
+          channel: 0 is perfect, 1 what these means alone would give;
+        - ``nats_per_token_group_0`` and ``bits_per_series_group_0``, then 1 and so on, where
+          there are several groups of tokens: what the codes of each group cost given the coarser
+          ones, a mean over series and tokens of the group, and a sum over these tokens. The
+          bits of the groups add up to ``bits_per_series``.
 
     Raises
     ------
@@ -49,7 +54,9 @@ def rate_distortion(generator: Any, X: Any, y: Any = None) -> dict[str, float]:
     -----
     The rate is a bound from above on what an entropy coder would need with this prior: exact
     for an autoregressive prior, and in one random order of the tokens for a masked one. Rate
-    and distortion belong together: fewer codes lower the one and raise the other.
+    and distortion belong together: fewer codes lower the one and raise the other. Asked once
+    with the training series and once with held-out ones, the two rates tell how far the prior
+    has learned its training series by heart.
 
     References
     ----------
@@ -73,15 +80,17 @@ def rate_distortion(generator: Any, X: Any, y: Any = None) -> dict[str, float]:
     """
     check_is_fitted(generator)
     tokenizer = generator.tokenizer_
-    nats = -float(np.mean(generator.score_samples(X, y), dtype=np.float64))
+    by_group = nats_by_group(generator, X, y)
+    nats = float(by_group.sum())
+    n_tokens = len(tokenizer.code_sizes_)
     series = np.asarray(X, dtype=np.float64)
     errors = series - reconstruct(tokenizer, X).reshape(series.shape)
     deviations = series - series.mean((0, -1), keepdims=True)
     n_points = series[0].size
     bits = nats / math.log(2)
     mse, variance = (float(np.square(values).mean()) for values in (errors, deviations))
-    return {
-        "nats_per_token": nats / len(tokenizer.code_sizes_),
+    figures = {
+        "nats_per_token": nats / n_tokens,
         "bits_per_series": bits,
         "bits_per_point": bits / n_points,
         "uniform_bits_per_series": float(np.log2(tokenizer.code_sizes_).sum()),
@@ -89,6 +98,34 @@ def rate_distortion(generator: Any, X: Any, y: Any = None) -> dict[str, float]:
         "mse": mse,
         "normalized_mse": _ratio(mse, variance),
     }
+    if len(by_group) > 1:
+        sizes = [len(range(n_tokens)[group]) for group in generator.token_groups_]
+        figures |= group_figures(by_group, sizes)
+    return figures
+
+
+def nats_by_group(generator: Any, X: Any, y: Any) -> np.ndarray:
+    """Negative log-likelihood of the codes of each group of tokens, mean over series.
+
+    Returns
+    -------
+    nats : ndarray of shape (n_groups,), float64
+        Of all tokens together, shape (1,), where the generator tells no more.
+    """
+    if hasattr(generator, "score_groups"):
+        scores = generator.score_groups(X, y)
+    else:
+        scores = np.asarray(generator.score_samples(X, y))[:, None]
+    return -scores.mean(0, dtype=np.float64)
+
+
+def group_figures(by_group: np.ndarray, n_tokens: list[int]) -> dict[str, float]:
+    """Nats per token and bits per series of each of several groups."""
+    figures = {}
+    for i, (nats, n) in enumerate(zip(by_group, n_tokens, strict=True)):
+        figures[f"nats_per_token_group_{i}"] = float(nats / n)
+        figures[f"bits_per_series_group_{i}"] = float(nats / math.log(2))
+    return figures
 
 
 def reconstruct(tokenizer: Any, X: Any) -> np.ndarray:

@@ -308,5 +308,5 @@ class AutoregressiveGenerator(BaseGenerator):
             vectors = label + (drawn.repeat(2, 1) if guided else drawn)
         return codes
 
-    def _log_likelihood(self, model: Any, codes: Tensor, labels: Tensor) -> Tensor:
-        return log_probabilities(model(codes, labels), codes).double().sum(1)
+    def _log_probabilities(self, model: Any, codes: Tensor, labels: Tensor) -> Tensor:
+        return log_probabilities(model(codes, labels), codes).double()

@@ -74,8 +74,11 @@ class BaseGenerator(
         """Return codes (B, N) drawn for classes (B,)."""
 
     @abstractmethod
-    def _log_likelihood(self, model: Any, codes: Tensor, labels: Tensor) -> Tensor:
-        """Return the log-likelihood of codes (B, N) given classes (B,), (B,) in nats."""
+    def _log_probabilities(self, model: Any, codes: Tensor, labels: Tensor) -> Tensor:
+        """Return what each code adds to the log-likelihood given classes (B,), (B, N) in nats.
+
+        A code is given the coarser groups and some of its own. float64, as sums follow.
+        """
 
     # Fitting ------------------------------------------------------------------------------
 
@@ -374,13 +377,40 @@ class BaseGenerator(
             In nats per series, over the codes; divide by ``n_tokens_`` for nats per token.
             For a masked prior in one random order of the tokens, see its Notes.
         """
+        return self._likelihoods(X, y, lambda log_p: log_p.sum(1))
+
+    def score_groups(self, X: Any, y: Any = None) -> np.ndarray:
+        """Return the log-likelihood of the codes of series, by group of tokens.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timepoints) or \
+(n_samples, n_channels, n_timepoints)
+            Series of the fitted shape.
+        y : array-like of shape (n_samples,), default=None
+            Classes. None asks for the likelihood without a class.
+
+        Returns
+        -------
+        log_likelihoods : ndarray of shape (n_samples, n_groups), float32
+            In nats per series, over the codes of each of ``token_groups_``, given the coarser
+            groups. They add up to `score_samples`.
+        """
+        self._check_is_fitted()
+        positions = positions_of(self.token_groups_, self.n_tokens_)
+        return self._likelihoods(
+            X, y, lambda log_p: torch.stack([log_p[:, group].sum(1) for group in positions], 1)
+        )
+
+    def _likelihoods(self, X: Any, y: Any, add: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """Log-likelihoods of the codes (B, N), as `add` adds them up."""
         codes = self._codes(X)
         rows = np.column_stack([codes, self._label_numbers(y, len(codes))])
 
-        def log_likelihood(model: Any, rows: Tensor) -> Tensor:
-            return self._log_likelihood(model, rows[:, :-1], rows[:, -1]).float()
+        def log_likelihoods(model: Any, rows: Tensor) -> Tensor:
+            return add(self._log_probabilities(model, rows[:, :-1], rows[:, -1])).float()
 
-        return self._inference(log_likelihood, rows)
+        return self._inference(log_likelihoods, rows)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean log-likelihood of the codes of series.

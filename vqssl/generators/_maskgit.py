@@ -331,9 +331,9 @@ class MaskGITGenerator(BaseImputingGenerator):
             codes = torch.where(inside, drawn, codes)
         return codes
 
-    def _log_likelihood(self, model: Any, codes: Tensor, labels: Tensor) -> Tensor:
+    def _log_probabilities(self, model: Any, codes: Tensor, labels: Tensor) -> Tensor:
         generator = make_generator(self._score_seed)
-        total = torch.zeros(len(codes), dtype=torch.float64, device=codes.device)
+        found = torch.zeros(codes.shape, dtype=torch.float64, device=codes.device)
         unknown = torch.ones_like(codes[0], dtype=torch.bool)  # (N,)
         for positions in model.space.positions:
             for place in torch.randperm(len(positions), generator=generator).tolist():
@@ -341,6 +341,6 @@ class MaskGITGenerator(BaseImputingGenerator):
                 at = torch.full_like(codes[:, :1], token)
                 h = model.hidden(codes.masked_fill(unknown, MASK), labels, at=at)  # (B, 1, W)
                 log_p = model.space.logits_at(h.squeeze(1), token).log_softmax(-1)
-                total += log_p.gather(1, codes[:, token, None]).squeeze(1)
+                found[:, token] = log_p.gather(1, codes[:, token, None]).squeeze(1)
                 unknown[token] = False
-        return total
+        return found
