@@ -141,7 +141,7 @@ def test_three_axes_are_kept() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int8", "int64", "bool"])
-@pytest.mark.parametrize("shape", [(3, 4), (3, 2, 4)])
+@pytest.mark.parametrize("shape", [(3, 4), (3, 2, 4), (3, 2, 4, 5)])
 def test_real_numbers_of_any_type_are_taken_without_a_copy(
     dtype: str, shape: tuple[int, ...]
 ) -> None:
@@ -171,11 +171,12 @@ def test_series_stay_as_they_are() -> None:
     assert np.array_equal(X, before)
 
 
-@pytest.mark.parametrize(("shape", "n_axes"), [((), 0), ((5,), 1), ((2, 3, 4, 5), 4)])
+@pytest.mark.parametrize(("shape", "n_axes"), [((), 0), ((5,), 1), ((2, 3, 4, 5, 6), 5)])
 def test_other_numbers_of_axes_are_refused(shape: tuple[int, ...], n_axes: int) -> None:
     message = (
         r"^X must have shape \(n_samples, n_timepoints\) or \(n_samples, n_channels, "
-        rf"n_timepoints\); got {n_axes} axes, shape \({', '.join(map(str, shape))},?\)\.$"
+        r"n_timepoints\), or for images \(n_samples, n_channels, height, width\); got "
+        rf"{n_axes} axes, shape \({', '.join(map(str, shape))},?\)\.$"
     )
     with pytest.raises(ValueError, match=message):
         check(np.zeros(shape))

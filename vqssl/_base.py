@@ -30,7 +30,13 @@ from vqssl._training import (
     unfitted,
 )
 from vqssl._tree import to_tree
-from vqssl._validation import check_count, check_probability, check_series, check_weight
+from vqssl._validation import (
+    check_count,
+    check_probability,
+    check_series,
+    check_weight,
+    kind_of,
+)
 
 PRECISIONS = ("bfloat16", "float32")
 
@@ -74,6 +80,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     model_: Any  # the torch module, once fitted
     history_: dict[str, list[float]]
     n_iter_: int
+    input_shape_: tuple[int, ...]
     _task_weights: dict[str, np.ndarray]
 
     # Parameters and fitted sizes that `_build` reads; partial_fit cannot go on with the model
@@ -82,8 +89,12 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     _sizes: ClassVar[tuple[str, ...]] = ("input_shape_",)
 
     # Whether the model offers ``latents(x)``, (B, C, L) -> (B, N, D) of series in units of X, and
-    # the estimator D as ``_latent_size``: what a classifier can be trained on.
+    # the estimator D as ``_latent_size`` and the shape of the N tokens as ``_latent_shape``: what
+    # a classifier can be trained on.
     _gives_latents: ClassVar[bool] = False
+
+    # Whether images (n, C, H, W) are taken as well as series.
+    _takes_images: ClassVar[bool] = True
 
     # Arguments of the net that differ from its own defaults; net_params may change them.
     _net_defaults: ClassVar[dict[str, Any]] = {}
@@ -138,8 +149,8 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Training series.
         y : None
             Ignored; here for scikit-learn's pipelines.
@@ -170,8 +181,8 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Training series, of the shape of the earlier ones.
         y : None
             Ignored; here for scikit-learn's pipelines.
@@ -409,9 +420,10 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     # Data ---------------------------------------------------------------------------------
 
     def _check_X(self, X: Any, reset: bool, allow_gaps: bool = False) -> np.ndarray:
-        """Return series as (n, C, L); with `reset` remember their shape, else compare it.
+        """Return series as (n, C, L), images as (n, C, H, W).
 
-        NaN is accepted with `allow_gaps`.
+        With `reset` their shape is remembered, else compared. NaN is accepted with
+        `allow_gaps`.
         """
         name = type(self).__name__
         if isinstance(X, Tensor):
@@ -425,7 +437,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                     "array of shape (n_samples, n_channels, n_timepoints)."
                 )
         # Other shapes go to validate_data too, for scikit-learn's own messages.
-        if _n_axes(X) == 3:
+        if _n_axes(X) in (3, 4):
             X = check_array(X, dtype="numeric", ensure_all_finite=False, allow_nd=True)
         else:
             X = validate_data(self, X, dtype="numeric", ensure_all_finite=False, reset=reset)
@@ -435,23 +447,29 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         if reset:
             self.input_shape_ = tuple(int(size) for size in X.shape[1:])
             self.n_features_in_ = math.prod(self.input_shape_)
-            if X.ndim == 3:
+            if X.ndim > 2:
                 self.__dict__.pop("feature_names_in_", None)
+            if X.ndim == 4 and not self._takes_images:
+                raise ValueError(
+                    f"X must hold series, (n_samples, n_timepoints) or (n_samples, n_channels, "
+                    f"n_timepoints), for {name}; got images of shape {self.input_shape_}. "
+                    "VQTokenizer and SSLVQTokenizer take them."
+                )
         elif series.shape[1:] != self._series_shape:
             raise ValueError(
-                f"X has series of shape {tuple(X.shape[1:])}, but {name} was fitted on series "
-                f"of shape {self.input_shape_}."
+                f"X has {kind_of(X.shape[1:])} of shape {tuple(X.shape[1:])}, but {name} was "
+                f"fitted on {kind_of(self.input_shape_)} of shape {self.input_shape_}."
             )
         return series
 
     @property
-    def _series_shape(self) -> tuple[int, int]:
-        """(C, L) of the fitted series."""
+    def _series_shape(self) -> tuple[int, ...]:
+        """(C, L) of the fitted series, (C, H, W) of the fitted images."""
         shape = self.input_shape_
-        return (1, shape[0]) if len(shape) == 1 else (shape[0], shape[1])
+        return (1, shape[0]) if len(shape) == 1 else shape
 
     def _as_given(self, series: np.ndarray) -> np.ndarray:
-        """Bring series (n, C, L) to the number of axes that `fit` saw."""
+        """Bring series (n, C, L) to the number of axes that `fit` saw; images stay."""
         return series.reshape(len(series), *self.input_shape_)
 
     # Inference ----------------------------------------------------------------------------

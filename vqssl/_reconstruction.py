@@ -1,4 +1,4 @@
-"""How much of series survives a model that encodes and decodes them."""
+"""How much of series and images survives a model that encodes and decodes them."""
 
 from typing import Any
 
@@ -21,8 +21,8 @@ class ReconstructionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
         y : None
             Ignored; here for scikit-learn's pipelines.
@@ -46,25 +46,26 @@ class ReconstructionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
 
         Returns
         -------
         errors : ndarray of shape (n_samples, n_channels), float64
-            Mean squared error over time, in the squared units of `X`.
+            Mean squared error over time, of images over pixels, in the squared units of `X`.
         """
         return self._inference(_errors_by_channel, self._series(X), double=True)
 
 
 def _errors(model: Any, x: Tensor) -> Tensor:
     """Squared error and squared deviation of each series, (B, 2) float64."""
-    error = (x - model.reconstruct(x)).double().square().sum((1, 2))
-    deviation = (x - model.scaler.mean).double().square().sum((1, 2))
+    axes = tuple(range(1, x.ndim))
+    error = (x - model.reconstruct(x)).double().square().sum(axes)
+    deviation = (x - model.scaler.mean).double().square().sum(axes)
     return torch.stack([error, deviation], 1)
 
 
 def _errors_by_channel(model: Any, x: Tensor) -> Tensor:
-    """Mean squared error over time, (B, C, L) -> (B, C)."""
-    return (x - model.reconstruct(x)).square().mean(2)
+    """Mean squared error over time or pixels, (B, C, L) or (B, C, H, W) -> (B, C)."""
+    return (x - model.reconstruct(x)).square().mean(tuple(range(2, x.ndim)))

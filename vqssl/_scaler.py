@@ -1,4 +1,4 @@
-"""Standardisation of series inside a model, undone on the way out."""
+"""Standardisation of series and images inside a model, undone on the way out."""
 
 import numpy as np
 import torch
@@ -25,35 +25,48 @@ def check_scaling(value: str | None) -> None:
 
 
 class Scaler(nn.Module):
-    """Standardise each channel over the training set ("dataset"), or by itself ("series")."""
+    """Standardise each channel over the training set ("dataset"), or by itself ("series").
 
-    mean: Tensor  # (C, 1) of the training set
-    deviation: Tensor  # (C, 1) of the training set
+    Parameters
+    ----------
+    n_channels : int
+        C.
+    scaling : str or None
+        One of `SCALINGS`.
+    n_axes : int, default=1
+        Axes of a channel: 1 of series, 2 of images.
+    """
 
-    def __init__(self, n_channels: int, scaling: str | None) -> None:
+    mean: Tensor  # (C, 1) of the training set, (C, 1, 1) of images
+    deviation: Tensor  # the same
+
+    def __init__(self, n_channels: int, scaling: str | None, n_axes: int = 1) -> None:
         super().__init__()
         self.scaling = scaling
-        self.register_buffer("mean", torch.empty(n_channels, 1))
-        self.register_buffer("deviation", torch.empty(n_channels, 1))
+        self.register_buffer("mean", torch.empty(n_channels, *[1] * n_axes))
+        self.register_buffer("deviation", torch.empty(n_channels, *[1] * n_axes))
 
     def initialise(self, generator: torch.Generator) -> None:
         self.mean.zero_()
         self.deviation.fill_(1.0)
 
     def start(self, series: np.ndarray) -> None:
-        """Take mean and deviation from training series (n, C, L)."""
+        """Take mean and deviation from training series (n, C, L) or images (n, C, H, W)."""
         mean, deviation = series_statistics(series, self.scaling == "series")
         constant = deviation <= _RELATIVE_FLOOR * np.abs(mean)
-        self.mean.copy_(torch.from_numpy(mean).unsqueeze(1))
-        self.deviation.copy_(torch.from_numpy(np.where(constant, 1.0, deviation)).unsqueeze(1))
+        shape = self.mean.shape
+        self.mean.copy_(torch.from_numpy(mean).view(shape))
+        self.deviation.copy_(torch.from_numpy(np.where(constant, 1.0, deviation)).view(shape))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.scaling is None:
             return x
         if self.scaling == "dataset":
             return (x - self.mean) / self.deviation
-        mean = x.mean(2, keepdim=True)
-        deviation = x.std(2, correction=0, keepdim=True)
+        points = x.flatten(2)
+        shape = (len(x), *self.mean.shape)
+        mean = points.mean(2).view(shape)
+        deviation = points.std(2, correction=0).view(shape)
         constant = deviation <= _RELATIVE_FLOOR * mean.abs()
         return torch.where(constant, 0.0, (x - mean) / torch.where(constant, 1.0, deviation))
 
@@ -66,7 +79,7 @@ def series_statistics(series: np.ndarray, per_series: bool) -> tuple[np.ndarray,
 
     Parameters
     ----------
-    series : ndarray of shape (n, C, L)
+    series : ndarray of shape (n, C, L) or (n, C, H, W)
     per_series : bool
         True: the average over series of each one's own mean and deviation. False: mean and
         deviation over all points of all series.
@@ -77,8 +90,9 @@ def series_statistics(series: np.ndarray, per_series: bool) -> tuple[np.ndarray,
     """
     means, squares = [], []
     for block in blocks(series, 256):
-        means.append(block.mean(2, dtype=np.float64))
-        squares.append(block.var(2, dtype=np.float64))
+        points = block.reshape(*block.shape[:2], -1)
+        means.append(points.mean(2, dtype=np.float64))
+        squares.append(points.var(2, dtype=np.float64))
     mean, variance = np.concatenate(means), np.concatenate(squares)  # (n, C)
     if per_series:
         return mean.mean(0), np.sqrt(variance).mean(0)

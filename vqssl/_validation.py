@@ -1,9 +1,10 @@
-"""Checks of parameters and series that every estimator shares."""
+"""Checks of parameters, series and images that every estimator shares."""
 
 import math
 import numbers
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -85,11 +86,16 @@ def _is_library(module: str) -> bool:
     return module.partition(".")[0] in ("contextlib", "joblib", "sklearn", "vqssl")
 
 
-def check_series(X: Any, estimator_name: str, allow_gaps: bool = False) -> np.ndarray:
-    """Return series as an array of real numbers of shape (n, C, L), without copying it.
+def kind_of(shape: Sequence[int]) -> str:
+    """What has a shape of (L,), (C, L) or (C, H, W): "series" or "images"."""
+    return "images" if len(shape) == 3 else "series"
 
-    Accepts (n_samples, n_timepoints), one channel, and (n_samples, n_channels,
-    n_timepoints); with `allow_gaps` also NaN.
+
+def check_series(X: Any, estimator_name: str, allow_gaps: bool = False) -> np.ndarray:
+    """Return series (n, C, L) or images (n, C, H, W) as an array of real numbers, no copy.
+
+    Accepts (n_samples, n_timepoints), one channel, (n_samples, n_channels, n_timepoints)
+    and (n_samples, n_channels, height, width); with `allow_gaps` also NaN.
 
     Raises
     ------
@@ -100,13 +106,23 @@ def check_series(X: Any, estimator_name: str, allow_gaps: bool = False) -> np.nd
     X = np.asarray(X)
     if X.dtype.kind not in "biuf":
         raise ValueError(f"X must hold real numbers; got an array of {X.dtype}.")
-    if X.ndim not in (2, 3):
+    if X.ndim not in (2, 3, 4):
         raise ValueError(
             "X must have shape (n_samples, n_timepoints) or (n_samples, n_channels, "
-            f"n_timepoints); got {X.ndim} axes, shape {X.shape}."
+            "n_timepoints), or for images (n_samples, n_channels, height, width); got "
+            f"{X.ndim} axes, shape {X.shape}."
         )
     if 0 in X.shape:
-        raise ValueError(f"X must have at least one sample and one time point; got {X.shape}.")
+        point = "pixel" if X.ndim == 4 else "time point"
+        raise ValueError(f"X must have at least one sample and one {point}; got {X.shape}.")
+    if X.ndim == 4 and X.shape[1] > _MANY_CHANNELS * X.shape[3]:
+        warnings.warn(
+            f"X has {X.shape[1]} channels of {X.shape[2]} x {X.shape[3]} pixels each: channels "
+            "come before height and width. If yours are the last axis, pass "
+            "X.transpose(0, 3, 1, 2).",
+            UserWarning,
+            stacklevel=4,
+        )
     if X.ndim == 3 and X.shape[1] > _MANY_CHANNELS * X.shape[2]:
         warnings.warn(
             f"X has {X.shape[1]} channels of {X.shape[2]} time points each: time must be the "
@@ -132,11 +148,15 @@ def _check_finite(series: np.ndarray, estimator_name: str, allow_gaps: bool) -> 
             finite |= np.isnan(block)
         if finite.all():
             continue
-        sample, channel, point = np.argwhere(~finite)[0]
-        value = series[start + sample, channel, point]
+        sample, channel, *place = np.argwhere(~finite)[0]
+        value = series[(start + sample, channel, *place)]
         what = "NaN" if np.isnan(value) else "infinity or a value too large for float32"
+        if len(place) == 1:
+            where, remedy = f"time point {place[0]}", "interpolate them"
+        else:
+            where, remedy = f"row {place[0]}, column {place[1]}", "fill them in"
         raise ValueError(
-            f"Input X contains {what} (sample {start + sample}, channel {channel}, time point "
-            f"{point}). {estimator_name} does not accept missing or infinite values: "
-            "interpolate them, or leave out the series that have them."
+            f"Input X contains {what} (sample {start + sample}, channel {channel}, {where}). "
+            f"{estimator_name} does not accept missing or infinite values: {remedy}, or leave "
+            f"out the {kind_of(series.shape[1:])} that have them."
         )

@@ -11,7 +11,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils import get_tags
 
 from vqssl import FCNClassifier
-from vqssl.classifiers._fcn import FCN, ConvBlock
+from vqssl.classifiers._fcn import ConvBlock
 from vqssl.datasets import make_cylinder_bell_funnel
 
 X, Y = make_cylinder_bell_funnel(60, length=64, random_state=0)
@@ -92,7 +92,8 @@ def test_the_answer_for_a_series_does_not_depend_on_the_others(fitted):
 
 
 def test_the_defaults_are_the_published_network():
-    model = FCN(1, 5, *map(list, (FCNClassifier().widths, FCNClassifier().kernel_sizes)))
+    series = np.zeros((10, 24))
+    model = FCNClassifier(max_iter=1).fit(series, np.arange(10) % 5).model_
     shapes = [tuple(block.conv.weight.shape) for block in model.blocks]
     assert shapes == [(128, 1, 8), (256, 128, 5), (128, 256, 3)]
     assert tuple(model.head.weight.shape) == (5, 128)
@@ -227,7 +228,8 @@ def test_passes_of_partial_fit_learn():
 @pytest.mark.parametrize(
     ("params", "error", "match"),
     [
-        ({"widths": (16,)}, ValueError, r"kernel_sizes must have as many entries as widths"),
+        ({"kernel_sizes": (8,)}, ValueError, r"kernel_sizes must have as many entries as widths"),
+        ({"kernel_sizes": "wide"}, ValueError, r"kernel_sizes must be 'auto' or a tuple"),
         ({"widths": (), "kernel_sizes": ()}, ValueError, "at least one; got"),
         ({"widths": (16, 0, 4)}, ValueError, "widths must be an integer of at least 1; got 0"),
         ({"kernel_sizes": (3, 2.5, 1)}, TypeError, "kernel_sizes must be an integer .* got 2.5"),

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -109,10 +110,17 @@ def test_features_must_have_two_axes(metric):
 
 
 @pytest.mark.parametrize("metric", [discriminative_score, memorization])
-def test_series_must_have_two_or_three_axes(metric):
+def test_series_and_images_must_have_two_to_four_axes(metric):
     real, synthetic = pair()
-    with pytest.raises(ValueError, match=r"synthetic must have shape .* or .*; got 4 axes"):
-        metric(real, synthetic[:, None, None])
+    with pytest.raises(ValueError, match=r"synthetic must have shape .* or .*; got 5 axes"):
+        metric(real, synthetic[:, None, None, None])
+
+
+@pytest.mark.parametrize("metric", [partial(discriminative_score, random_state=0), memorization])
+def test_images_are_rows_of_their_pixels(metric):
+    real, synthetic = pair()
+    images = (rows.reshape(len(rows), 1, 1, -1) for rows in (real, synthetic))
+    assert metric(*images) == metric(real, synthetic)
 
 
 @of_features

@@ -198,7 +198,7 @@ QUANTIZER_TERMS = {"ema": {"commitment"}, "fsq": set(), "gradient": {"codebook",
 @pytest.mark.parametrize("quantizer", QUANTIZER_TERMS)
 @pytest.mark.parametrize("n_levels", [2, 3])
 def test_terms_of_the_loss_are_named_by_level(quantizer, n_levels):
-    history = fit(X, quantizer=quantizer, n_levels=n_levels).history_
+    history = fit(X, quantizer=quantizer, n_levels=n_levels, difference_weight=0.5).history_
     errors = {"reconstruction", "difference", "coarse_reconstruction", "coarse_difference"}
     names = QUANTIZER_TERMS[quantizer]
     expected = errors | {f"level_{i}_{name}" for i in range(n_levels) for name in names}

@@ -1,18 +1,22 @@
-"""Augmentations: random views of series, computed on whole batches on their device."""
+"""Augmentations: random views of series and images, of whole batches on their device."""
 
 from vqssl.augmentations._amplitude import AmplitudeScale, GaussianNoise, MagnitudeWarp, Slope
 from vqssl.augmentations._base import Augmentation
 from vqssl.augmentations._compose import Compose
+from vqssl.augmentations._image import Affine, ResizedCrop, Shift
 from vqssl.augmentations._spectrum import BandMask, PhaseNoise, SpectralMask
 from vqssl.augmentations._time import RandomCrop, SliceAndShuffle, TimeShift, WindowWarp
 
 AUGMENTATIONS: dict[str, type[Augmentation]] = {
+    "affine": Affine,
     "amplitude": AmplitudeScale,
     "band_mask": BandMask,
     "crop": RandomCrop,
     "magnitude_warp": MagnitudeWarp,
     "noise": GaussianNoise,
     "phase_noise": PhaseNoise,
+    "resized_crop": ResizedCrop,
+    "shift": Shift,
     "slice_and_shuffle": SliceAndShuffle,
     "slope": Slope,
     "spectral_mask": SpectralMask,
@@ -22,6 +26,7 @@ AUGMENTATIONS: dict[str, type[Augmentation]] = {
 
 __all__ = [
     "AUGMENTATIONS",
+    "Affine",
     "AmplitudeScale",
     "Augmentation",
     "BandMask",
@@ -30,6 +35,8 @@ __all__ = [
     "MagnitudeWarp",
     "PhaseNoise",
     "RandomCrop",
+    "ResizedCrop",
+    "Shift",
     "SliceAndShuffle",
     "Slope",
     "SpectralMask",

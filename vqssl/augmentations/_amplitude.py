@@ -1,6 +1,7 @@
-"""Augmentations of the values of a series; its time axis stays as it is."""
+"""Augmentations of the values of a series, two of them also of an image; points stay in place."""
 
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from vqssl.augmentations._base import Augmentation
 class GaussianNoise(Augmentation):
     """Add white Gaussian noise, the "jittering" of [1]_.
 
-    Every point of every channel gets a draw of its own.
+    Every point or pixel of every channel gets a draw of its own.
 
     Parameters
     ----------
@@ -55,20 +56,20 @@ class GaussianNoise(Augmentation):
 
         Parameters
         ----------
-        x : Tensor of shape (B, C, L)
-            Standardised series.
+        x : Tensor of shape (B, C, L), or (B, C, H, W)
+            Standardised series, or images.
         generator : torch.Generator
             Source of all random numbers.
 
         Returns
         -------
-        view : Tensor of shape (B, C, L)
+        view : Tensor of the shape of `x`
         """
         return torch.add(x, normal(x.shape, generator, x), alpha=self.sd)
 
 
 class AmplitudeScale(Augmentation):
-    """Multiply a series by a random factor 1 + N(0, sd), the "scaling" of [1]_.
+    """Multiply a series or an image by a random factor 1 + N(0, sd), the "scaling" of [1]_.
 
     Parameters
     ----------
@@ -114,16 +115,17 @@ class AmplitudeScale(Augmentation):
 
         Parameters
         ----------
-        x : Tensor of shape (B, C, L)
-            Standardised series.
+        x : Tensor of shape (B, C, L), or (B, C, H, W)
+            Standardised series, or images.
         generator : torch.Generator
             Source of all random numbers.
 
         Returns
         -------
-        view : Tensor of shape (B, C, L)
+        view : Tensor of the shape of `x`
         """
-        deviation = normal((*x.shape[:2], 1), generator, x)  # (B, C, 1)
+        ones = [1] * (x.ndim - 2)
+        deviation = normal((*x.shape[:2], *ones), generator, x)  # (B, C, 1), or (B, C, 1, 1)
         return x * (1 + self.sd * deviation)
 
 
@@ -158,6 +160,8 @@ class Slope(Augmentation):
     >>> bool(torch.allclose(steps, steps[..., :1])), round(view.mean().item(), 6)
     (True, 0.0)
     """
+
+    takes: ClassVar[tuple[str, ...]] = ("series",)
 
     def __init__(self, sd: float = 0.5) -> None:
         self.sd = sd
@@ -225,6 +229,8 @@ class MagnitudeWarp(Augmentation):
     >>> round(view.mean().item(), 2), round(view[:, :, 0].std().item(), 2)
     (1.0, 0.1)
     """
+
+    takes: ClassVar[tuple[str, ...]] = ("series",)
 
     def __init__(self, n_knots: int = 4, sd: float = 0.2) -> None:
         self.n_knots = n_knots

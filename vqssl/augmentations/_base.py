@@ -1,6 +1,7 @@
 """What an augmentation is."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ class Augmentation(Part, ABC):
     from 1 up works.
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("images", "series")
+    """What it works on: "series" (B, C, L), "images" (B, C, H, W), or both."""
+
     def check(self) -> None:
         """Check the hyperparameters; called before any training starts.
 
@@ -32,12 +36,12 @@ class Augmentation(Part, ABC):
 
         Parameters
         ----------
-        x : Tensor of shape (B, C, L)
-            Standardised series.
+        x : Tensor of shape (B, C, L), or (B, C, H, W)
+            Standardised series, or images.
         generator : torch.Generator
             Source of all random numbers.
 
         Returns
         -------
-        view : Tensor of shape (B, C, L)
+        view : Tensor of the shape of `x`
         """

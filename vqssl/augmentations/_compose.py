@@ -36,6 +36,15 @@ class Compose(Augmentation):
     def __init__(self, augmentations: Sequence[Augmentation]) -> None:
         self.augmentations = augmentations
 
+    @property
+    def takes(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What all elements work on."""
+        return tuple(
+            kind
+            for kind in Augmentation.takes
+            if all(kind in augmentation.takes for augmentation in self.augmentations)
+        )
+
     def check(self) -> None:
         """Check the elements and their hyperparameters.
 

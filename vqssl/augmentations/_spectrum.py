@@ -1,6 +1,7 @@
 """Augmentations in the frequency domain; all channels of a series are treated alike."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -49,6 +50,8 @@ class SpectralMask(Augmentation):
     >>> bool(torch.allclose(unmasked(x, torch.Generator()), x, atol=1e-6))
     True
     """
+
+    takes: ClassVar[tuple[str, ...]] = ("series",)
 
     def __init__(self, time: float = 0.2, frequency: float = 0.2, n_fft: int = 16) -> None:
         self.time = time
@@ -137,6 +140,8 @@ class BandMask(Augmentation):
     5
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("series",)
+
     def __init__(self, width: float = 0.1) -> None:
         self.width = width
 
@@ -209,6 +214,8 @@ class PhaseNoise(Augmentation):
     >>> bool(torch.allclose(before, after, atol=1e-5)), bool(torch.allclose(x, view))
     (True, False)
     """
+
+    takes: ClassVar[tuple[str, ...]] = ("series",)
 
     def __init__(self, max_angle: float = math.pi / 4) -> None:
         self.max_angle = max_angle

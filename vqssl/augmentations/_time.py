@@ -1,5 +1,7 @@
 """Augmentations of the time axis; all channels of a series move together."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -41,6 +43,8 @@ class SliceAndShuffle(Augmentation):
     >>> SliceAndShuffle(n_segments=3)(x, torch.Generator().manual_seed(2))
     tensor([[[1., 2., 3., 4., 5., 6., 7., 8., 0., 9.]]])
     """
+
+    takes: ClassVar[tuple[str, ...]] = ("series",)
 
     def __init__(self, n_segments: int = 4) -> None:
         self.n_segments = n_segments
@@ -122,6 +126,8 @@ class WindowWarp(Augmentation):
     (True, 0.0, 5.0)
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("series",)
+
     def __init__(self, window: float = 0.4, low: float = 0.9, high: float = 2.0) -> None:
         self.window = window
         self.low = low
@@ -198,6 +204,8 @@ class RandomCrop(Augmentation):
     True
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("series",)
+
     def __init__(self, low: float = 0.6, high: float = 1.0) -> None:
         self.low = low
         self.high = high
@@ -265,6 +273,8 @@ class TimeShift(Augmentation):
     >>> TimeShift(max_shift=0.5)(x, torch.Generator().manual_seed(3))
     tensor([[[1., 2., 3., 4., 0.]]])
     """
+
+    takes: ClassVar[tuple[str, ...]] = ("series",)
 
     def __init__(self, max_shift: float = 0.1) -> None:
         self.max_shift = max_shift

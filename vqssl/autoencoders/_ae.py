@@ -24,7 +24,7 @@ class AE(LatentModel):
 
 
 class AutoEncoder(BaseAutoEncoder):
-    """Autoencoder of time series: one continuous vector per series.
+    """Autoencoder of time series and images: one continuous vector each.
 
     The plainest relative of the tokenizers: what a network keeps of series when they have to
     pass through few numbers. Nothing shapes the space of these numbers, so that points between
@@ -38,7 +38,9 @@ class AutoEncoder(BaseAutoEncoder):
         Encoder and decoder: a key of `vqssl.backbones.BACKBONES` or a part.
     compression : int or "auto", default="auto"
         Time points per token of the backbone. "auto" is 2 for series of up to 64 points, 4 for
-        up to 512, and beyond that as many as give about 128 tokens.
+        up to 512, and beyond that as many as give about 128 tokens. Of images, pixels per token
+        along each side: 2 where the longer one has up to 16 pixels, 4 up to 64, and beyond that
+        as many as give 16 tokens along it.
     scaling : {"dataset", "series"} or None, default="dataset"
         Standardisation of the input. "dataset": by one mean and deviation per channel over the
         training set, undone on the way out. "series": each series and channel by its own; on

@@ -1,5 +1,6 @@
 """BaseAutoEncoder: what every autoencoder offers over a model with one latent vector a series."""
 
+import math
 import numbers
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ from vqssl._reconstruction import ReconstructionMixin
 from vqssl._scaler import Scaler, check_scaling
 from vqssl._validation import check_count, check_weight
 from vqssl.backbones import BACKBONES, Backbone
-from vqssl.backbones._base import count_tokens
+from vqssl.backbones._base import token_shape
 from vqssl.backbones._compression import check_compression, compression_of
 
 # Dimensions of a token between the backbone and the layer that all tokens of a series share.
@@ -57,7 +58,7 @@ class LatentModel(nn.Module, ABC):
         self.to_latent = nn.Linear(n_tokens * _TOKEN_DIM, n_outputs)
         self.from_latent = nn.Linear(latent_dim, n_tokens * _TOKEN_DIM)
         self.decoder = decoder
-        self.token_shape = (n_tokens, _TOKEN_DIM)
+        self.tokens_of = (n_tokens, _TOKEN_DIM)
 
     def outputs(self, scaled: Tensor) -> Tensor:
         """What the encoder says of scaled series, (B, C, L) -> (B, n_outputs)."""
@@ -65,7 +66,7 @@ class LatentModel(nn.Module, ABC):
 
     def decode_scaled(self, z: Tensor) -> Tensor:
         """Scaled series of latents, (B, Z) -> (B, C, L)."""
-        return self.decoder(self.from_latent(z).unflatten(1, self.token_shape))
+        return self.decoder(self.from_latent(z).unflatten(1, self.tokens_of))
 
     @abstractmethod
     def latent(self, x: Tensor) -> Tensor:
@@ -109,8 +110,8 @@ class BaseAutoEncoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
 
         Returns
@@ -130,8 +131,8 @@ class BaseAutoEncoder(
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints), float32
+        X : ndarray of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width), float32
             Series of the fitted shape, in the units of the training series.
 
         Raises
@@ -152,8 +153,8 @@ class BaseAutoEncoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
 
         Returns
@@ -168,8 +169,8 @@ class BaseAutoEncoder(
 
         Parameters
         ----------
-        X_start, X_end : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X_start, X_end : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape, as many at the end as at the start.
         n_steps : int, default=10
             Series on each way, both ends included; at least 2.
@@ -200,8 +201,8 @@ class BaseAutoEncoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape, whose latents are the starting points.
         n_steps : int, default=7
             Values that a dimension is set to, at least 2.
@@ -235,12 +236,12 @@ class BaseAutoEncoder(
 
     def _networks(self) -> tuple[Scaler, nn.Module, nn.Module, int]:
         """Scaler, encoder and decoder of the backbone, and the number of its tokens."""
-        n_channels, length = self._series_shape
-        compression = compression_of(self.compression, length)
+        n_channels, *size = self._series_shape
+        compression = compression_of(self.compression, size)
         backbone = resolve(self.backbone, "backbone", Backbone, BACKBONES)
-        encoder, decoder = backbone.build(n_channels, length, _TOKEN_DIM, compression)
-        n_tokens = count_tokens(length, compression)
-        return Scaler(n_channels, self.scaling), encoder, decoder, n_tokens
+        encoder, decoder = backbone.build_for(self._series_shape, _TOKEN_DIM, compression)
+        n_tokens = math.prod(token_shape(size, compression))
+        return Scaler(n_channels, self.scaling, len(size)), encoder, decoder, n_tokens
 
     def _check_parameters(self) -> None:
         check_count(self.latent_dim, "latent_dim")
@@ -271,6 +272,11 @@ class BaseAutoEncoder(
     def _latent_size(self) -> int:
         """Z of the fitted model, whatever `latent_dim` is now."""
         return self.model_.from_latent.in_features
+
+    @property
+    def _latent_shape(self) -> tuple[int, ...]:
+        """The latent is a single token."""
+        return (1,)
 
     @property
     def _n_features_out(self) -> int:

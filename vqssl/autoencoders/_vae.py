@@ -32,7 +32,7 @@ _LOW_ACCEPTANCE = 0.3
 
 
 class VAE(BaseAutoEncoder):
-    """Variational autoencoder of time series (VAE; with ``beta``, beta-VAE).
+    """Variational autoencoder of series and images (VAE; with ``beta``, beta-VAE).
 
     A probabilistic model, z ~ N(0, I) and x | z ~ N(decoder(z), noise^2 I), with an encoder
     that gives a Gaussian in place of the posterior of z. It embeds series, draws new ones, and
@@ -55,7 +55,9 @@ class VAE(BaseAutoEncoder):
         Encoder and decoder: a key of `vqssl.backbones.BACKBONES` or a part.
     compression : int or "auto", default="auto"
         Time points per token of the backbone. "auto" is 2 for series of up to 64 points, 4 for
-        up to 512, and beyond that as many as give about 128 tokens.
+        up to 512, and beyond that as many as give about 128 tokens. Of images, pixels per token
+        along each side: 2 where the longer one has up to 16 pixels, 4 up to 64, and beyond that
+        as many as give 16 tokens along it.
     scaling : {"dataset", "series"} or None, default="dataset"
         Standardisation of the input. "dataset": by one mean and deviation per channel over the
         training set, undone on the way out. "series": each series and channel by its own; on
@@ -239,8 +241,8 @@ class VAE(BaseAutoEncoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
 
         Returns
@@ -264,8 +266,8 @@ class VAE(BaseAutoEncoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
 
         Returns
@@ -286,7 +288,7 @@ class VAE(BaseAutoEncoder):
             total = -posterior.kl()
             for unit in torch.tensor(points).to(total):
                 total = total + model.log_likelihood(scaled, posterior.at(unit)) / len(points)
-            return total - x.shape[2] * model.log_volume()
+            return total - x[0, 0].numel() * model.log_volume()
 
         return self._inference(bound, series, double=True)
 
@@ -295,8 +297,8 @@ class VAE(BaseAutoEncoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
         y : None
             Ignored; here for scikit-learn's pipelines.
@@ -313,8 +315,8 @@ class VAE(BaseAutoEncoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
         n_draws : int, default=100
             Latents drawn from the encoder's Gaussian, the same unit draws for all series; the
@@ -348,7 +350,7 @@ class VAE(BaseAutoEncoder):
                     model.log_likelihood(scaled, z) + log_normal(z) - posterior.log_density(unit)
                 )
                 total = torch.logaddexp(total, weight)
-            return total - math.log(n_draws) - x.shape[2] * model.log_volume()
+            return total - math.log(n_draws) - x[0, 0].numel() * model.log_volume()
 
         return self._inference(bound, series, double=True)
 
@@ -371,8 +373,8 @@ class VAE(BaseAutoEncoder):
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints), float32
+        X : ndarray of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width), float32
             Series of the fitted shape, in the units of the training series.
 
         Raises
@@ -400,8 +402,8 @@ class VAE(BaseAutoEncoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
         n_draws : int, default=1
             Latents per series.
@@ -462,8 +464,8 @@ class VAE(BaseAutoEncoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
         n_draws : int, default=1
             Series per series of `X`.
@@ -492,7 +494,8 @@ class VAE(BaseAutoEncoder):
     def _with_noise(self, means: np.ndarray, seed: int) -> np.ndarray:
         drawn = np.random.RandomState(seed).standard_normal(means.shape).astype(np.float32)
         scaler = self.model_.scaler
-        units = 1.0 if scaler.scaling is None else scaler.deviation.numpy()  # (C, 1)
+        # (C, 1), of images (C, 1, 1)
+        units = 1.0 if scaler.scaling is None else scaler.deviation.numpy()
         series = drawn.reshape(-1, *self._series_shape) * (self.noise_ * units)
         return means + series.reshape(means.shape)
 
@@ -515,9 +518,9 @@ class VAE(BaseAutoEncoder):
                     posterior = model.posterior(scaled)
                 u = torch.from_numpy(unit[:, place]).to(x).requires_grad_()
                 z = posterior.at(u)
-                n_draws = len(u)
+                n_draws, ones = len(u), [1] * (x.ndim - 1)
                 joint = (
-                    model.log_likelihood(scaled.repeat(n_draws, 1, 1), z.flatten(0, 1))
+                    model.log_likelihood(scaled.repeat(n_draws, *ones), z.flatten(0, 1))
                     + log_normal(z).flatten()
                 )
                 (slope,) = torch.autograd.grad(joint.sum(), u)

@@ -154,10 +154,11 @@ class VariationalModel(LatentModel):
         error = scaled - (decoded if decoded.dtype == torch.float64 else decoded.float())
         log_deviation = self.noise()
         density = error.square() * torch.exp(-2 * log_deviation) + math.log(2 * math.pi)
-        return -0.5 * density.sum((1, 2)) - error[0].numel() * log_deviation
+        elements = tuple(range(1, density.ndim))
+        return -0.5 * density.sum(elements) - error[0].numel() * log_deviation
 
     def log_volume(self) -> Tensor:
-        """Logarithm of the volume that scaling takes from a series, per time point."""
+        """Logarithm of the volume that scaling takes from a series, per time point or pixel."""
         if self.scaler.scaling == "dataset":
             return self.scaler.deviation.log().sum()
-        return torch.zeros_like(self.scaler.deviation[0, 0])
+        return torch.zeros_like(self.scaler.deviation.flatten()[0])

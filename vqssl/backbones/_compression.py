@@ -1,8 +1,14 @@
-"""How many time points a token stands for."""
+"""How many time points a token stands for, and how many pixels along each side."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from vqssl._validation import check_count
+
+# Pixels along the longer side up to which a token of an image is 2 and 4 pixels wide; tokens
+# along it that there are at most.
+_SMALL_SIDE = 16
+_MANY_TOKENS = 16
 
 
 def automatic_compression(length: int) -> int:
@@ -10,6 +16,14 @@ def automatic_compression(length: int) -> int:
     if length <= 64:
         return min(2, length)
     return max(4, -(-length // 128))
+
+
+def automatic_image_compression(height: int, width: int) -> int:
+    """Pixels per token along each side: 2 up to 16 pixels, 4 up to 64, then for 16 tokens."""
+    longest = max(height, width)
+    if longest <= _SMALL_SIDE:
+        return min(2, longest)
+    return max(4, -(-longest // _MANY_TOKENS))
 
 
 def check_compression(value: Any) -> None:
@@ -27,6 +41,15 @@ def check_compression(value: Any) -> None:
     check_count(value, "compression")
 
 
-def compression_of(value: int | str, length: int) -> int:
-    """Time points per token that a checked `value` stands for in series of `length` points."""
-    return automatic_compression(length) if value == "auto" else int(value)
+def compression_of(value: int | str, size: Sequence[int]) -> int:
+    """Points per token along each axis that a checked `value` stands for.
+
+    Parameters
+    ----------
+    value : int or "auto"
+    size : sequence of int
+        (L,) of series, (H, W) of images.
+    """
+    if value != "auto":
+        return int(value)
+    return automatic_compression(*size) if len(size) == 1 else automatic_image_compression(*size)

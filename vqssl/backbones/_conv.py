@@ -1,29 +1,12 @@
 """Convolutional backbone: one strided convolution, then dilated residual blocks."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vqssl._validation import check_count
 from vqssl.backbones._base import Backbone, count_tokens
-
-
-class SeriesNorm(nn.Module):
-    """Normalise a series over tokens and channels, then scale and shift every channel."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(width))
-        self.bias = nn.Parameter(torch.empty(width))
-
-    @torch.no_grad()
-    def initialise(self, generator: torch.Generator) -> None:
-        self.weight.fill_(1.0)
-        self.bias.zero_()
-
-    def forward(self, h: Tensor) -> Tensor:
-        shape = h.shape[1:]  # (N, W)
-        return F.layer_norm(h, shape, self.weight.expand(shape), self.bias.expand(shape))
+from vqssl.backbones._conv2d import build_for_images
+from vqssl.backbones._residual import ResidualBlock, as_tokens
 
 
 def as_image(h: Tensor) -> Tensor:
@@ -31,13 +14,8 @@ def as_image(h: Tensor) -> Tensor:
     return h.transpose(1, 2).unsqueeze(2)
 
 
-def as_tokens(image: Tensor) -> Tensor:
-    """Images of one row (B, W, 1, N) as tokens (B, N, W)."""
-    return image.squeeze(2).transpose(1, 2)
-
-
 class TokenConv(nn.Conv1d):
-    """Convolution over three tokens, (B, W, 1, N) -> (B, W', 1, N).
+    """Convolution over three tokens of a series, (B, N, W) -> (B, W', 1, N).
 
     conv2d knows "channels last", where the channels of a token are neighbours in memory;
     conv1d does not. oneDNN convolves that layout about twice as fast, and linear layers and
@@ -47,28 +25,10 @@ class TokenConv(nn.Conv1d):
     def __init__(self, in_width: int, out_width: int, dilation: int = 1) -> None:
         super().__init__(in_width, out_width, 3, dilation=dilation)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, h: Tensor) -> Tensor:
         weight = self.weight.unsqueeze(2)  # (W', W, 1, 3)
         (reach,) = self.dilation
-        return F.conv2d(image, weight, self.bias, 1, (0, reach), (1, reach))
-
-
-class ResidualBlock(nn.Module):
-    """h + W_2 relu(W_1 * relu(norm(h))), W_1 a dilated convolution over three tokens."""
-
-    def __init__(self, width: int, dilation: int) -> None:
-        super().__init__()
-        self.norm = SeriesNorm(width)
-        self.mix = TokenConv(width, width, dilation)
-        self.project = nn.Linear(width, width, bias=False)
-
-    def forward(self, h: Tensor) -> Tensor:
-        # In place, as neither the norm nor the convolution needs its output to go backward.
-        normed = F.relu(self.norm(h), inplace=True)
-        mixed = F.relu(self.mix(as_image(normed)), inplace=True)
-        # The sum inside the product: passes over memory take as long as the arithmetic.
-        rows = as_tokens(mixed).flatten(0, 1)  # (B N, W)
-        return torch.addmm(h.flatten(0, 1), rows, self.project.weight.T).view_as(h)
+        return F.conv2d(as_image(h), weight, self.bias, 1, (0, reach), (1, reach))
 
 
 class ConvEncoder(nn.Module):
@@ -81,7 +41,9 @@ class ConvEncoder(nn.Module):
         self.compression = compression
         self.field = 2 * compression + 1
         self.stem = nn.Linear(n_channels * self.field, width)
-        self.blocks = nn.ModuleList(ResidualBlock(width, d) for d in dilations)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(width, TokenConv(width, width, d)) for d in dilations
+        )
         self.head = nn.Linear(width, code_dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,7 +76,9 @@ class ConvDecoder(nn.Module):
         self.n_channels = n_channels
         self.compression = compression
         self.stem = nn.Linear(code_dim, width)
-        self.blocks = nn.ModuleList(ResidualBlock(width, d) for d in dilations)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(width, TokenConv(width, width, d)) for d in dilations
+        )
         self.head = TokenConv(width, n_channels * compression)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -122,9 +86,7 @@ class ConvDecoder(nn.Module):
         for block in self.blocks:
             h = block(h)
         # Every token writes its own cell of points; the kernel of 3 joins the cells.
-        cells = as_tokens(self.head(as_image(F.relu(h)))).unflatten(
-            2, (self.n_channels, self.compression)
-        )
+        cells = as_tokens(self.head(F.relu(h))).unflatten(2, (self.n_channels, self.compression))
         return cells.transpose(1, 2).flatten(2)[..., : self.length]  # (B, C, L)
 
 
@@ -133,7 +95,7 @@ class ConvBackbone(Backbone):
 
     A single strided convolution brings the series to token rate; residual blocks of
     growing dilation follow there, so their cost falls with the compression. The decoder
-    mirrors the encoder with fewer blocks.
+    mirrors the encoder with fewer blocks. For images the convolutions are two-dimensional.
 
     Parameters
     ----------
@@ -141,7 +103,7 @@ class ConvBackbone(Backbone):
         Channels of the residual blocks, at least 2.
     n_blocks : int, default=4
         Residual blocks of the encoder; block i has dilation 2**i, up to the number of
-        tokens.
+        tokens, of images along each side up to half of it.
     n_decoder_blocks : int, default=2
         Residual blocks of the decoder, the largest dilation first.
 
@@ -149,7 +111,7 @@ class ConvBackbone(Backbone):
     -----
     Blocks are pre-activated as in He et al. 2016, normalised per series over channels
     and tokens (one group), since batch statistics would tie the code of a series to its
-    neighbours in the batch.
+    neighbours in the batch. Tokens of images lie row by row.
 
     References
     ----------
@@ -160,10 +122,17 @@ class ConvBackbone(Backbone):
     --------
     >>> import torch
     >>> from vqssl.backbones import ConvBackbone
-    >>> encoder, decoder = ConvBackbone(width=16).build(1, length=50, code_dim=8, compression=4)
+    >>> encoder, decoder = ConvBackbone(width=16).build(1, size=50, code_dim=8, compression=4)
     >>> z = encoder(torch.zeros(2, 1, 50))
     >>> tuple(z.shape), tuple(decoder(z).shape)
     ((2, 13, 8), (2, 1, 50))
+
+    Of images, a token stands for a square of pixels.
+
+    >>> encoder, decoder = ConvBackbone(width=16).build(3, (12, 9), code_dim=8, compression=4)
+    >>> z = encoder(torch.zeros(2, 3, 12, 9))
+    >>> tuple(z.shape), tuple(decoder(z).shape)
+    ((2, 9, 8), (2, 3, 12, 9))
     """
 
     def __init__(self, width: int = 64, n_blocks: int = 4, n_decoder_blocks: int = 2) -> None:
@@ -178,11 +147,21 @@ class ConvBackbone(Backbone):
         check_count(self.n_decoder_blocks, "n_decoder_blocks", minimum=0)
 
     def build(
-        self, n_channels: int, length: int, code_dim: int, compression: int
-    ) -> tuple[ConvEncoder, ConvDecoder]:
-        n_tokens = count_tokens(length, compression)
+        self, n_channels: int, size: int | tuple[int, int], code_dim: int, compression: int
+    ) -> tuple[nn.Module, nn.Module]:
+        if isinstance(size, tuple):
+            return build_for_images(
+                n_channels,
+                size,
+                code_dim,
+                compression,
+                self.width,
+                self.n_blocks,
+                self.n_decoder_blocks,
+            )
+        n_tokens = count_tokens(size, compression)
         dilations = [min(2**i, n_tokens) for i in range(self.n_blocks)]
         encoder = ConvEncoder(n_channels, code_dim, compression, self.width, dilations)
         mirrored = [min(2**i, n_tokens) for i in reversed(range(self.n_decoder_blocks))]
-        decoder = ConvDecoder(n_channels, length, code_dim, compression, self.width, mirrored)
+        decoder = ConvDecoder(n_channels, size, code_dim, compression, self.width, mirrored)
         return encoder, decoder

@@ -11,8 +11,10 @@ from torch.nn import functional as F
 from vqssl._parts import Part
 from vqssl._validation import check_count, check_probability
 
-# Angles per position lie between 1 and nearly 1 / _ROTATION_BASE.
+# Angles per position lie between 1 and nearly 1 / _ROTATION_BASE; those per row and column of a
+# grid, of which there are fewer, end sooner.
 _ROTATION_BASE = 10_000.0
+_GRID_ROTATION_BASE = 100.0
 
 
 class Cache:
@@ -108,6 +110,35 @@ def rotation(n: int, dim: int, first: int, like: Tensor) -> Tensor:
     return turns.to(torch.complex128) if like.dtype == torch.float64 else turns
 
 
+def grid_rotation(coordinates: Tensor, dim: int, like: Tensor) -> Tensor:
+    """Turns of positions on a grid: one half of the pairs by row, the other by column.
+
+    The axial form of rotary position embedding (Heo et al. 2024, equation 5).
+
+    Parameters
+    ----------
+    coordinates : Tensor of shape (n, 2), int64
+        Row and column of every position.
+    dim : int
+        Features of a head, even.
+    like : Tensor
+        Gives dtype, float32 in place of lower ones, and device.
+
+    Returns
+    -------
+    turns : Tensor of shape (n, dim / 2), complex
+    """
+    n_pairs = dim // 2
+    angles = []
+    for axis, n in enumerate((n_pairs // 2, n_pairs - n_pairs // 2)):
+        pairs = torch.arange(n, dtype=torch.float32, device=like.device)
+        places = coordinates[:, axis].to(like.device, torch.float32)
+        angles.append(places.unsqueeze(1) * _GRID_ROTATION_BASE ** (-pairs / max(1, n)))
+    both = torch.cat(angles, 1)
+    turns = torch.polar(torch.ones_like(both), both)
+    return turns.to(torch.complex128) if like.dtype == torch.float64 else turns
+
+
 def rotate(x: Tensor, turns: Tensor) -> Tensor:
     """Turn pairs of features by angles that grow with the position (Su et al. 2021, eq. 34).
 
@@ -143,12 +174,15 @@ class SequenceModule(nn.Module, ABC):
         generator: torch.Generator | None = None,
         cache: Cache | None = None,
         at: Tensor | None = None,
+        coordinates: Tensor | None = None,
     ) -> Tensor:
         """Map positions (B, N, W) to (B, N, W), or to the (B, M, W) that `at` asks for.
 
         With `generator`, a module in training mode may drop entries. With `cache`, `h`
         continues the positions that the cache has seen, which takes them in; only for causal
         modules. `at`, int64 (B, M), numbers positions of each row; only for others.
+        `coordinates`, int64 (N, 2), are row and column of each position; they are given for
+        tokens of images only, others lie in a line.
         """
 
 
@@ -270,10 +304,15 @@ class Transformer(SequenceModule):
         generator: torch.Generator | None = None,
         cache: Cache | None = None,
         at: Tensor | None = None,
+        coordinates: Tensor | None = None,
     ) -> Tensor:
         generator = generator if self.training else None
-        n_seen = 0 if cache is None else cache.n_seen
-        turns = rotation(h.shape[1], self.width // self.n_heads, n_seen, h)
+        head_dim = self.width // self.n_heads
+        if coordinates is None:
+            n_seen = 0 if cache is None else cache.n_seen
+            turns = rotation(h.shape[1], head_dim, n_seen, h)
+        else:
+            turns = grid_rotation(coordinates, head_dim, h)
         h = dropout(h, self.rate, generator)
         for i, block in enumerate(self.blocks):
             extend = None if cache is None else partial(cache.extend, i)
@@ -306,13 +345,16 @@ class TransformerBackbone(PriorBackbone):
     -----
     Departures from the paper: norms come before attention and network, not after
     (Xiong et al. 2020), the activation is GELU, attention weights are not dropped, and
-    positions turn queries and keys [2]_ instead of being added.
+    positions turn queries and keys [2]_ instead of being added; those of images by row and by
+    column, half of the features each [3]_.
 
     References
     ----------
     .. [1] A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017, section 3.
     .. [2] J. Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding",
        2021, section 3.2.
+    .. [3] B. Heo et al., "Rotary Position Embedding for Vision Transformer", ECCV 2024,
+       section 3.2.
 
     Examples
     --------

@@ -33,8 +33,8 @@ class BaseClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Training series.
         y : array-like of shape (n_samples,)
             Classes: text, integers or booleans. One class only is learned as it is.
@@ -64,8 +64,8 @@ class BaseClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Training series, of the shape of the earlier ones.
         y : array-like of shape (n_samples,)
             Classes, all of them known from the first call.
@@ -121,8 +121,8 @@ class BaseClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
 
         Returns
@@ -138,8 +138,8 @@ class BaseClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
 
         Returns
@@ -155,8 +155,8 @@ class BaseClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
 
         Returns

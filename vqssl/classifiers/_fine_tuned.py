@@ -1,5 +1,6 @@
 """TokenizerClassifier: the encoder of a tokenizer or autoencoder, fine-tuned with labels."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,23 +11,39 @@ from torch.nn import functional as F
 
 from vqssl._base import TorchEstimator
 from vqssl._inner import fit_inner
+from vqssl._validation import kind_of
 from vqssl.classifiers._base import BaseClassifier
 from vqssl.tokenizers import SSLVQTokenizer
 
-# Means and maxima are taken over the whole series, its halves and its quarters, so that the
-# classifier knows about where something happens.
+# Means and maxima are taken over the whole series, its halves and its quarters, of images along
+# each side, so that the classifier knows about where something happens.
 _PARTS = (1, 2, 4)
 
 
 class FineTuned(nn.Module):
-    """Encoder, pools over parts of the series, linear layer; its own task."""
+    """Encoder, pools over parts of the series or image, linear layer; its own task.
 
-    encoder: Any  # the model of a tokenizer or an autoencoder
+    Parameters
+    ----------
+    encoder : torch.nn.Module
+        The model of a tokenizer or an autoencoder.
+    code_dim : int
+        D, dimension of its latents.
+    n_classes : int
+        Classes.
+    token_shape : sequence of int
+        (N,), or rows and columns of the tokens of images.
+    """
 
-    def __init__(self, encoder: nn.Module, code_dim: int, n_classes: int) -> None:
+    encoder: Any
+
+    def __init__(
+        self, encoder: nn.Module, code_dim: int, n_classes: int, token_shape: Sequence[int]
+    ) -> None:
         super().__init__()
         self.encoder = encoder
-        width = 2 * sum(_PARTS) * code_dim
+        self.token_shape = tuple(token_shape)
+        width = 2 * sum(parts ** len(self.token_shape) for parts in _PARTS) * code_dim
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, n_classes)
 
@@ -39,8 +56,13 @@ class FineTuned(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Pools of the latents, (B, C, L) -> (B, W)."""
         tokens = self.encoder.latents(x).transpose(1, 2)  # (B, D, N)
-        means = [F.adaptive_avg_pool1d(tokens, n).flatten(1) for n in _PARTS]
-        maxima = [F.adaptive_max_pool1d(tokens, n).flatten(1) for n in _PARTS]
+        if len(self.token_shape) == 2:
+            grid = tokens.unflatten(2, self.token_shape)  # (B, D, rows, columns)
+            means = [F.adaptive_avg_pool2d(grid, n).flatten(1) for n in _PARTS]
+            maxima = [F.adaptive_max_pool2d(grid, n).flatten(1) for n in _PARTS]
+        else:
+            means = [F.adaptive_avg_pool1d(tokens, n).flatten(1) for n in _PARTS]
+            maxima = [F.adaptive_max_pool1d(tokens, n).flatten(1) for n in _PARTS]
         return self.norm(torch.cat([*means, *maxima], 1))
 
     def logits(self, x: Tensor) -> Tensor:
@@ -48,7 +70,7 @@ class FineTuned(nn.Module):
 
 
 class TokenizerClassifier(BaseClassifier):
-    """Classifier of time series: an encoder learned without labels, then fine-tuned with them.
+    """Classifier of series and images: an encoder learned without labels, fine-tuned with them.
 
     A tokenizer or an autoencoder is fitted on the series, or one that has been fitted on more
     series than have labels is taken over; then its encoder is trained on, together with a
@@ -115,9 +137,10 @@ class TokenizerClassifier(BaseClassifier):
     Notes
     -----
     The linear layer sees the means and the maxima of the continuous latents over the whole
-    series, its halves and its quarters, brought to one scale by layer normalisation; they are
-    what `transform` returns. Codes are not used: no gradient goes through them. The loss is the
-    cross-entropy, mean over series.
+    series, its halves and its quarters (of images the whole, its four quadrants and their
+    sixteen), brought to one scale by layer normalisation; they are what `transform` returns.
+    Codes are not used: no gradient goes through them. The loss is the cross-entropy, mean over
+    series.
 
     References
     ----------
@@ -204,14 +227,16 @@ class TokenizerClassifier(BaseClassifier):
             fitted = _unfrozen(self.tokenizer_)
             if fitted.input_shape_ != self.input_shape_:
                 raise ValueError(
-                    f"X has series of shape {self.input_shape_}, but the frozen tokenizer was "
-                    f"fitted on series of shape {fitted.input_shape_}."
+                    f"X has {kind_of(self.input_shape_)} of shape {self.input_shape_}, but the "
+                    f"frozen tokenizer was fitted on {kind_of(fitted.input_shape_)} of shape "
+                    f"{fitted.input_shape_}."
                 )
         return arrays
 
     def _build(self) -> FineTuned:
         fitted = _unfrozen(self.tokenizer_)
-        return FineTuned(fitted._build_again(), fitted._latent_size, len(self.classes_))
+        model = fitted._build_again()
+        return FineTuned(model, fitted._latent_size, len(self.classes_), fitted._latent_shape)
 
     def _start(self, model: nn.Module, series: np.ndarray, generator: torch.Generator) -> None:
         assert isinstance(model, FineTuned)

@@ -56,6 +56,8 @@ class BaseEncoder(
         "layer": [numbers.Integral, None],
     }
 
+    _takes_images: ClassVar[bool] = False
+
     beta: float
     n_modules: int
     code_dim: int

@@ -100,7 +100,8 @@ class _DecoderFit(TorchEstimator):
         self.verbose = verbose
 
     def _build(self) -> Decoders:
-        return Decoders(*self._series_shape, self.code_dim, self.encoder.compressions)
+        n_channels, length = self._series_shape
+        return Decoders(n_channels, length, self.code_dim, self.encoder.compressions)
 
     def _task(self, model: nn.Module, batch_size: int) -> nn.Module:
         assert isinstance(model, Decoders)

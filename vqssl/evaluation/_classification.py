@@ -24,18 +24,20 @@ def classification_accuracy_score(
 
     Parameters
     ----------
-    X_synthetic : array-like of shape (n, n_timepoints) or (n, n_channels, n_timepoints)
+    X_synthetic : array-like of shape (n, n_timepoints), (n, n_channels, n_timepoints) or \
+(n, n_channels, height, width)
         Synthetic series.
     y_synthetic : array-like of shape (n,)
         Classes they were drawn for.
-    X_test : array-like of shape (m, n_timepoints) or (m, n_channels, n_timepoints)
+    X_test : array-like of shape (m, n_timepoints), (m, n_channels, n_timepoints) or \
+(m, n_channels, height, width)
         Real series, which the generator has not seen.
     y_test : array-like of shape (m,)
         Their classes.
     classifier : scikit-learn classifier or None, default=None
         What is trained. It is cloned, and parts of it with a `random_state` of None get a
-        seed. Series of three axes are flattened to (n, C L) for a classifier without the tag
-        ``input_tags.three_d_array``. None is ``FCNClassifier()``.
+        seed. Series of three axes and images are flattened to (n, C L) for a classifier without
+        the tag ``input_tags.three_d_array``. None is ``FCNClassifier()``.
     random_state : int, RandomState instance or None, default=None
         Decides the seeds of `classifier`.
 
@@ -108,8 +110,8 @@ def seeded_clone(estimator: Any, seed: int) -> Any:
 
 
 def as_input(estimator: Any, X: Any) -> Any:
-    """Series as an estimator takes them: flattened, unless its tags know three axes."""
-    if np.ndim(X) != 3 or (_has_tags(estimator) and get_tags(estimator).input_tags.three_d_array):
+    """Series and images as an estimator takes them: flattened, unless its tags know more axes."""
+    if np.ndim(X) < 3 or (_has_tags(estimator) and get_tags(estimator).input_tags.three_d_array):
         return X
     return np.asarray(X).reshape(len(X), -1)
 

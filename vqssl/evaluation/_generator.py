@@ -44,12 +44,14 @@ def evaluate_generator(
         With ``sample``, ``score_samples`` and ``tokenizer_``, as those of `vqssl.generators`.
         One of other kinds needs ``sample(n, y, random_state=...)`` only and, to be asked for
         classes, ``classes_``.
-    X_train : array-like of shape (n, n_timepoints) or (n, n_channels, n_timepoints)
+    X_train : array-like of shape (n, n_timepoints), (n, n_channels, n_timepoints) or \
+(n, n_channels, height, width)
         Series that the generator was fitted on, at least 6.
     y_train : array-like of shape (n,) or None
         Their classes. Without, figures about classes are left out, and `features` must be
         given.
-    X_test : array-like of shape (m, n_timepoints) or (m, n_channels, n_timepoints)
+    X_test : array-like of shape (m, n_timepoints), (m, n_channels, n_timepoints) or \
+(m, n_channels, height, width)
         Series that the generator has not seen, at least 6.
     y_test : array-like of shape (m,) or None
         Their classes; None where `y_train` is.

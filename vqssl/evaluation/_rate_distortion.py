@@ -18,8 +18,8 @@ def rate_distortion(generator: Any, X: Any, y: Any = None) -> dict[str, float]:
     generator : fitted generator
         With ``score_samples`` and ``tokenizer_``, as the ones in `vqssl.generators`; with
         ``score_groups`` and ``token_groups_`` the rates of groups are told, too.
-    X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+    X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
         Series of the fitted shape. Held-out ones, for the rate that a code would have.
     y : array-like of shape (n_samples,), default=None
         Classes, which then cost no bits. None asks for the rate without classes.
@@ -30,7 +30,7 @@ def rate_distortion(generator: Any, X: Any, y: Any = None) -> dict[str, float]:
         - ``nats_per_token``: negative log-likelihood of the codes under the prior, mean over
           series and tokens;
         - ``bits_per_series``: the same in bits, sum over the tokens of a series;
-        - ``bits_per_point``: the same divided by channels times time points;
+        - ``bits_per_point``: the same divided by channels times time points or pixels;
         - ``uniform_bits_per_series``: what codes cost without a prior, the sum over tokens of
           log2 of ``code_sizes_``;
         - ``compression_ratio``: 32 bits per number over ``bits_per_point``;
@@ -85,7 +85,9 @@ def rate_distortion(generator: Any, X: Any, y: Any = None) -> dict[str, float]:
     n_tokens = len(tokenizer.code_sizes_)
     series = np.asarray(X, dtype=np.float64)
     errors = series - reconstruct(tokenizer, X).reshape(series.shape)
-    deviations = series - series.mean((0, -1), keepdims=True)
+    # Over samples and time or pixels, channel by channel.
+    axes = (0, *range(2, series.ndim)) if series.ndim > 2 else (0, 1)
+    deviations = series - series.mean(axes, keepdims=True)
     n_points = series[0].size
     bits = nats / math.log(2)
     mse, variance = (float(np.square(values).mean()) for values in (errors, deviations))

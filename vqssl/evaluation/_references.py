@@ -37,11 +37,13 @@ class RealReferences:
 
     Parameters
     ----------
-    X_train : ndarray of shape (n, n_timepoints) or (n, n_channels, n_timepoints)
+    X_train : ndarray of shape (n, n_timepoints), (n, n_channels, n_timepoints) or \
+(n, n_channels, height, width)
         Training series.
     y_train : ndarray of shape (n,) or None
         Their classes.
-    X_test : ndarray of shape (m, n_timepoints) or (m, n_channels, n_timepoints)
+    X_test : ndarray of shape (m, n_timepoints), (m, n_channels, n_timepoints) or \
+(m, n_channels, height, width)
         Test series.
     y_test : ndarray of shape (m,) or None
         Their classes.
@@ -108,11 +110,13 @@ def real_references(
 
     Parameters
     ----------
-    X_train : array-like of shape (n, n_timepoints) or (n, n_channels, n_timepoints)
+    X_train : array-like of shape (n, n_timepoints), (n, n_channels, n_timepoints) or \
+(n, n_channels, height, width)
         Series that the generators were fitted on, at least 6.
     y_train : array-like of shape (n,) or None
         Their classes. Without, there is no classifier, and `features` must be given.
-    X_test : array-like of shape (m, n_timepoints) or (m, n_channels, n_timepoints)
+    X_test : array-like of shape (m, n_timepoints), (m, n_channels, n_timepoints) or \
+(m, n_channels, height, width)
         Series that the generators have not seen, at least 6.
     y_test : array-like of shape (m,) or None
         Their classes; None where `y_train` is.
@@ -263,10 +267,11 @@ def stratified_rows(
 
 def _check_set(X: Any, y: Any, name: str) -> tuple[np.ndarray, np.ndarray | None]:
     X = np.asarray(X)
-    if X.ndim not in (2, 3):
+    if X.ndim not in (2, 3, 4):
         raise ValueError(
             f"X_{name} must have shape (n_samples, n_timepoints) or (n_samples, n_channels, "
-            f"n_timepoints); got {X.ndim} axes, shape {X.shape}."
+            "n_timepoints), or for images (n_samples, n_channels, height, width); got "
+            f"{X.ndim} axes, shape {X.shape}."
         )
     if len(X) <= N_NEIGHBORS:
         raise ValueError(f"X_{name} must have at least {N_NEIGHBORS + 1} series; got {len(X)}.")

@@ -34,7 +34,7 @@ _LARGEST_SHAPE = 1e6
 
 
 class AnomalyDetector(OutlierMixin, BaseEstimator):
-    """Detector of unusual series by the likelihood of their codes and of what codes leave out.
+    """Detector of unusual series and images by their codes and by what the codes leave out.
 
     A series is unusual where its codes are surprising to a prior that was trained on normal
     series, or where its codes do not give it back.
@@ -133,8 +133,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Training series.
         y : None
             Ignored; here for scikit-learn's pipelines.
@@ -216,8 +216,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
 
         Returns
@@ -246,8 +246,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
 
         Returns
@@ -262,8 +262,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
 
         Returns
@@ -314,7 +314,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     @property
     def _length(self) -> int:
-        return int(self.generator_.input_shape_[-1])
+        """Time points of a series, pixels of a channel of an image."""
+        shape = self.generator_.input_shape_
+        return math.prod(shape[1:] if len(shape) > 1 else shape)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

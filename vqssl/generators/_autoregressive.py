@@ -1,4 +1,4 @@
-"""Autoregressive prior (van den Oord et al. 2017, section 3.3) as a generator of series."""
+"""Autoregressive prior (van den Oord et al. 2017, section 3.3) over codes, as a generator."""
 
 import numbers
 from typing import Any, ClassVar
@@ -35,7 +35,7 @@ class CausalPrior(Prior):
         # The first token comes after the class alone, the others after a code; all are told
         # the class and the place of the token to come.
         h = torch.cat([torch.zeros_like(label), before], 1) + label + self.space.places(order)
-        return self.trunk(h, generator)[:, rank]
+        return self.trunk(h, generator, **self._where(order))[:, rank]
 
     def step(self, vectors: Tensor, i: int, cache: Cache) -> Tensor:
         """Logits (B, K of its group) of the i-th token.
@@ -51,8 +51,14 @@ class CausalPrior(Prior):
         """
         position = self.space.in_order[i]
         h = vectors + self.space.places.weight[position]
-        h = self.trunk(h.unsqueeze(1), cache=cache).squeeze(1)  # (B, W)
+        where = self._where(slice(position, position + 1))
+        h = self.trunk(h.unsqueeze(1), cache=cache, **where).squeeze(1)  # (B, W)
         return self.space.logits_at(h, position)
+
+    def _where(self, positions: Tensor | slice) -> dict[str, Tensor]:
+        """Rows and columns of the tokens to come, where these lie in images."""
+        coordinates = self.space.coordinates
+        return {} if coordinates is None else {"coordinates": coordinates[positions]}
 
 
 class CausalModelling(nn.Module):
@@ -103,7 +109,7 @@ def nucleus(logits: Tensor, top_p: float) -> Tensor:
 
 
 class AutoregressiveGenerator(BaseGenerator):
-    """Generator of series by an autoregressive prior over codes.
+    """Generator of series and images by an autoregressive prior over codes.
 
     A causal network learns to predict each code of a tokenizer from the ones before and the
     class. Sampling draws one code after the other; the tokenizer makes series of them. Its
@@ -113,7 +119,8 @@ class AutoregressiveGenerator(BaseGenerator):
     ----------
     tokenizer : estimator, default=None
         What makes codes of series: an estimator with ``fit``, ``encode`` and ``decode`` that
-        has ``code_sizes_`` and ``token_groups_`` once fitted. A clone of it is fitted. Inside
+        has ``code_sizes_`` and ``token_groups_`` once fitted, and ``token_shape_`` where its
+        tokens lie in images. A clone of it is fitted. Inside
         ``sklearn.frozen.FrozenEstimator`` it is used as it is. None is
         ``SSLVQTokenizer(difference_weight=0.5)``.
     backbone : str or PriorBackbone, default="transformer"
@@ -175,6 +182,9 @@ class AutoregressiveGenerator(BaseGenerator):
         Size of the vocabulary at each token position, from the tokenizer.
     token_groups_ : list of slice
         Slices of the token axis, coarse to fine, from the tokenizer.
+    token_shape_ : tuple of int or list of these
+        (n_tokens,); of images rows and columns of tokens, from the tokenizer. A list where there
+        are several groups.
     n_tokens_ : int
         N, tokens per series.
     history_ : dict of str to list

@@ -20,7 +20,7 @@ from vqssl._precision import arithmetic
 from vqssl._seed import spawn_seeds
 from vqssl._validation import check_count, check_probability, check_weight, warn_user
 from vqssl.backbones import PRIOR_BACKBONES, PriorBackbone, SequenceModule
-from vqssl.generators._codes import CodeSpace, Prior, positions_of
+from vqssl.generators._codes import CodeSpace, Prior, positions_of, shapes_of
 from vqssl.generators._decoding import Draws
 from vqssl.tokenizers import SSLVQTokenizer
 
@@ -38,8 +38,8 @@ class BaseGenerator(
     """Base class of generators: a tokenizer and a prior over its codes.
 
     A tokenizer is anything with ``fit``, ``encode`` and ``decode`` that has ``code_sizes_``
-    and ``token_groups_`` once fitted. A subclass builds the prior, draws codes from it and
-    says how likely codes are.
+    and ``token_groups_`` once fitted, and ``token_shape_`` where its tokens lie in images. A
+    subclass builds the prior, draws codes from it and says how likely codes are.
     """
 
     _shaping: ClassVar[tuple[str, ...]] = ("backbone",)
@@ -48,6 +48,7 @@ class BaseGenerator(
         "classes_",
         "code_sizes_",
         "token_groups_",
+        "token_shape_",
     )
     _causal: ClassVar[bool]
     _net_defaults: ClassVar[dict[str, Any]] = {"average_decay": 0.99}
@@ -88,8 +89,8 @@ class BaseGenerator(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Training series.
         y : array-like of shape (n_samples,), default=None
             Classes, on which the prior is then conditional.
@@ -117,8 +118,8 @@ class BaseGenerator(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Training series, of the shape of the earlier ones.
         y : array-like of shape (n_samples,), default=None
             Classes, all of them known from the first call; None where that had none.
@@ -181,7 +182,9 @@ class BaseGenerator(
         self.n_tokens_ = len(sizes)
         every = [slice(0, self.n_tokens_)]
         self.token_groups_ = list(getattr(self.tokenizer_, "token_groups_", every))
-        positions_of(self.token_groups_, self.n_tokens_)
+        positions = positions_of(self.token_groups_, self.n_tokens_)
+        shapes = shapes_of(getattr(self.tokenizer_, "token_shape_", None), positions)
+        self.token_shape_ = shapes if len(shapes) > 1 else shapes[0]
 
     def _fit_labels(self, y: Any, n_samples: int, go_on: bool) -> np.ndarray:
         """Return class numbers (n,), zeros without classes."""
@@ -239,7 +242,8 @@ class BaseGenerator(
     def _build(self) -> nn.Module:
         backbone = resolve(self.backbone, "backbone", PriorBackbone, PRIOR_BACKBONES)
         trunk = backbone.build(causal=self._causal)
-        space = CodeSpace(self.code_sizes_.tolist(), self.token_groups_, trunk.width)
+        sizes = self.code_sizes_.tolist()
+        space = CodeSpace(sizes, self.token_groups_, trunk.width, self.token_shape_)
         return self._build_prior(space, trunk, self._no_class)
 
     def _start(self, model: nn.Module, rows: np.ndarray, generator: torch.Generator) -> None:
@@ -277,8 +281,8 @@ class BaseGenerator(
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints), float32
+        X : ndarray of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width), float32
             Series of the fitted shape, in the units of the training series.
 
         Raises
@@ -365,8 +369,8 @@ class BaseGenerator(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
         y : array-like of shape (n_samples,), default=None
             Classes. None asks for the likelihood without a class.
@@ -417,8 +421,8 @@ class BaseGenerator(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
         y : array-like of shape (n_samples,), default=None
             Classes. None asks for the likelihood without a class.
@@ -442,8 +446,8 @@ class BaseGenerator(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
 
         Returns

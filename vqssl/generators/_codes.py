@@ -1,8 +1,10 @@
 """The discrete side of a prior: codes to vectors, and features to logits of codes."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +12,7 @@ from torch.nn import functional as F
 
 from vqssl._seed import initialise
 from vqssl.backbones import SequenceModule
-from vqssl.generators._decoding import MASK
+from vqssl.generators._decoding import MASK, Grid
 
 # Deviation of a vector's entries at the start: small beside what the blocks add.
 _START_DEVIATION = 0.02
@@ -40,6 +42,34 @@ def positions_of(groups: Sequence[slice], n_tokens: int) -> list[list[int]]:
             f"token_groups_ must hold each of the {n_tokens} tokens once; got {list(groups)}."
         )
     return positions
+
+
+def shapes_of(given: Any, positions: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    """Tokens of every group along each axis: (N,), of images (rows, columns).
+
+    Parameters
+    ----------
+    given : tuple of int, list of these or None
+        ``token_shape_`` of a tokenizer: a list where there are several groups. None is for
+        tokens in a line.
+    positions : sequence of sequences of int
+        Positions of the tokens of each group.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many shapes as groups, or one does not have the tokens of its group.
+    """
+    sizes = [len(group) for group in positions]
+    if given is None:
+        return [(size,) for size in sizes]
+    shapes = [tuple(map(int, s)) for s in (given if isinstance(given, list) else [given])]
+    if [math.prod(shape) for shape in shapes] != sizes or not all(len(s) in (1, 2) for s in shapes):
+        raise ValueError(
+            "token_shape_ must be (n_tokens,) or (rows, columns), a list of these where there are "
+            f"several groups; got {given} for groups of {sizes} tokens."
+        )
+    return shapes
 
 
 class Table(nn.Module):
@@ -74,12 +104,21 @@ class CodeSpace(nn.Module):
     order: Tensor  # (N,) int64 positions group by group
     rank: Tensor  # (N,) int64 place of a position in that order
 
-    def __init__(self, code_sizes: Sequence[int], groups: Sequence[slice], width: int) -> None:
+    coordinates: Tensor | None  # (N, 2) int64 row and column in the image; None for series
+
+    def __init__(
+        self,
+        code_sizes: Sequence[int],
+        groups: Sequence[slice],
+        width: int,
+        token_shape: Any = None,
+    ) -> None:
         super().__init__()
         self.code_sizes = [int(size) for size in code_sizes]
         self.n_tokens = len(self.code_sizes)
         self.groups = list(groups)
         self.positions = positions_of(groups, self.n_tokens)
+        self.shapes = shapes_of(token_shape, self.positions)
         self.in_order = list(chain(*self.positions))
         self.group_of = [0] * self.n_tokens
         for group, positions in enumerate(self.positions):
@@ -97,6 +136,10 @@ class CodeSpace(nn.Module):
         self.register_buffer(
             "forbidden", torch.empty(self.n_tokens, self.n_codes, dtype=torch.bool), False
         )
+        coordinates = None
+        if any(len(shape) == 2 for shape in self.shapes):
+            coordinates = torch.empty(self.n_tokens, 2, dtype=torch.int64)
+        self.register_buffer("coordinates", coordinates, False)
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
@@ -110,6 +153,18 @@ class CodeSpace(nn.Module):
         self.rank.copy_(self.order.argsort())
         sizes = torch.tensor(self.code_sizes).unsqueeze(1)
         self.forbidden.copy_(torch.arange(self.n_codes) >= sizes)
+        if self.coordinates is not None:
+            for positions, shape in zip(self.positions, self.shapes, strict=True):
+                place = torch.arange(len(positions))
+                row, column = place // shape[-1], place % shape[-1]  # a line is a single row
+                self.coordinates[positions] = torch.stack([row, column], 1)
+
+    def grid(self, group: int) -> Grid | None:
+        """Where the tokens of a group lie in an image; None where they lie in a line."""
+        shape = self.shapes[group]
+        if self.coordinates is None or len(shape) == 1:
+            return None
+        return Grid(self.coordinates, (shape[0], shape[1]))
 
     @torch.no_grad()
     def start(self, codebooks: Sequence[Tensor], generator: torch.Generator) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -65,9 +66,16 @@ class Draws:
         """Which token comes first."""
         return self.uniform(1, step)
 
-    def start(self) -> Tensor:
-        """Where the Halton order begins, (B,)."""
-        return self.uniform(2)[:, 0]
+    def start(self, axis: int = 0) -> Tensor:
+        """Where the Halton order begins along an axis, (B,)."""
+        return self.uniform(2 + axis)[:, 0]
+
+
+class Grid(NamedTuple):
+    """Where the tokens of a group lie in an image."""
+
+    coordinates: Tensor  # (N, 2) int64 row and column, of all tokens
+    shape: tuple[int, int]  # rows and columns of the group
 
 
 def count_masked(ratio: Tensor, n: Tensor | int, schedule: str) -> Tensor:
@@ -112,6 +120,51 @@ def halton_ranks(n: int) -> Tensor:
     return order.argsort()
 
 
+def halton_grid_ranks(shape: tuple[int, int]) -> Tensor:
+    """Rank of every place of a grid in the Halton order, base 2 by row and 3 by column.
+
+    The first 2^a 3^b points of the sequence fall on each place of a grid of 2^a rows and 3^b
+    columns once; the order is theirs, without the places outside.
+
+    Parameters
+    ----------
+    shape : tuple of two int
+        Rows and columns.
+
+    Returns
+    -------
+    ranks : Tensor of shape (rows, columns), int64
+
+    Examples
+    --------
+    >>> halton_grid_ranks((2, 3)).tolist()
+    [[0, 4, 2], [3, 1, 5]]
+    """
+    n_digits = [_count_digits(side, base) for side, base in zip(shape, (2, 3), strict=True)]
+    point = np.arange(2 ** n_digits[0] * 3 ** n_digits[1])
+    row, column = (_reversed(point, base, n) for base, n in zip((2, 3), n_digits, strict=True))
+    inside = (row < shape[0]) & (column < shape[1])
+    order = torch.from_numpy(row[inside] * shape[1] + column[inside])
+    return order.argsort().view(shape)
+
+
+def _count_digits(n: int, base: int) -> int:
+    """Digits that the numbers 0, ..., n - 1 have."""
+    digits = 0
+    while base**digits < n:
+        digits += 1
+    return digits
+
+
+def _reversed(numbers: np.ndarray, base: int, n_digits: int) -> np.ndarray:
+    """The last digits of numbers in reverse order."""
+    backward = np.zeros_like(numbers)
+    for _ in range(n_digits):
+        numbers, digit = np.divmod(numbers, base)
+        backward = base * backward + digit
+    return backward
+
+
 def draw_codes(logits: Tensor, u: Tensor) -> Tensor:
     """Draw codes by the inverse of their distribution function.
 
@@ -149,6 +202,7 @@ def fill(
     order: str,
     temperature: float,
     choice_temperature: float,
+    grid: Grid | None = None,
 ) -> Tensor:
     """Draw the unknown codes in a few steps; known ones stay.
 
@@ -177,6 +231,8 @@ def fill(
     choice_temperature : float
         Weight of the Gumbel noise on the log-probability that orders by "confidence"; it
         falls linearly to zero over the steps.
+    grid : Grid or None, default=None
+        Where the unknown tokens lie in an image, for the order "halton"; None is in a line.
 
     Returns
     -------
@@ -184,7 +240,7 @@ def fill(
     """
     n_unknown = unknown.sum(1).cpu()  # (B,); the number of tokens at each step is known here
     steps = n_unknown.clamp(max=n_steps)
-    fixed = None if order == "confidence" else _queue(unknown, draws, order)
+    fixed = None if order == "confidence" else _queue(unknown, draws, order, grid)
     left = n_unknown
     for step in range(int(steps.max())):
         progress = ((step + 1) / steps.clamp(min=1).double()).clamp(max=1.0)
@@ -215,10 +271,17 @@ def fill(
     return codes
 
 
-def _queue(unknown: Tensor, draws: Draws, order: str) -> Tensor:
+def _queue(unknown: Tensor, draws: Draws, order: str, grid: Grid | None) -> Tensor:
     """Positions in the order in which they are drawn, (B, N); known ones come last."""
     if order == "random":
         priority = draws.order(0).double()
+    elif grid is not None:
+        # Rolled along both sides, for the same reason as below.
+        row, column = (
+            (grid.coordinates[:, axis] + (draws.start(axis).unsqueeze(1) * side).long()) % side
+            for axis, side in enumerate(grid.shape)
+        )  # (B, N) each
+        priority = halton_grid_ranks(grid.shape).to(unknown.device)[row, column].double()
     else:
         n_unknown = unknown.sum(1, keepdim=True).clamp(min=1)  # (B, 1)
         place = (unknown.long().cumsum(1) - 1).clamp(min=0)  # (B, N) among the unknown

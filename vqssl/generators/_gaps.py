@@ -1,4 +1,4 @@
-"""Gaps in series: what fills them at first, and which tokens they touch."""
+"""Gaps in series and images: what fills them at first, and which tokens they touch."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -7,20 +7,39 @@ import numpy as np
 
 
 def interpolate(series: np.ndarray) -> np.ndarray:
-    """Fill NaN linearly between the neighbours in time.
+    """Fill NaN linearly between the neighbours in time, of images in rows and in columns.
 
     Before the first and after the last observed point of a channel that point fills, and 0
-    where no point is observed.
+    where no point is observed. In images the mean of what fills along its row and along its
+    column fills a pixel; where one of the two has no observed pixel the other one alone, and the
+    mean of the observed pixels of the channel where neither has.
 
     Parameters
     ----------
-    series : ndarray of shape (n, C, L)
+    series : ndarray of shape (n, C, L) or (n, C, H, W)
 
     Returns
     -------
-    filled : ndarray of shape (n, C, L)
+    filled : ndarray of the shape of `series`
         Of the dtype of `series`; a copy.
     """
+    if series.ndim == 3:
+        return _along_last(series)
+    observed = ~np.isnan(series)
+    values = np.where(observed, series, 0)
+    along = [_along_last(series), _along_last(series.swapaxes(2, 3)).swapaxes(2, 3)]
+    known = [np.broadcast_to(observed.any(axis, keepdims=True), series.shape) for axis in (3, 2)]
+    count = known[0].astype(int) + known[1]
+    # Lines without an observed pixel are filled with 0, and add nothing.
+    mean = (along[0] + along[1]) / np.maximum(count, 1)
+    n_observed = observed.sum((2, 3), keepdims=True)
+    overall = values.sum((2, 3), keepdims=True) / np.maximum(n_observed, 1)
+    filled = np.where(count > 0, mean, overall)
+    return np.where(observed, series, filled).astype(series.dtype)
+
+
+def _along_last(series: np.ndarray) -> np.ndarray:
+    """Fill NaN along the last axis."""
     length = series.shape[-1]
     observed = ~np.isnan(series)
     time = np.arange(length)
@@ -64,17 +83,23 @@ def cells(groups: Sequence[Sequence[int]], length: int) -> np.ndarray:
 
 
 def touched(gaps: np.ndarray, spans: np.ndarray) -> np.ndarray:
-    """Tokens whose time points hold a gap.
+    """Tokens whose time points or pixels hold a gap.
 
     Parameters
     ----------
-    gaps : ndarray of shape (n, L), bool
-    spans : ndarray of shape (N, 2), int64
-        Time points [start, stop) of every token.
+    gaps : ndarray of shape (n, L) or (n, H, W), bool
+    spans : ndarray of shape (N, 2) or (N, 4), int64
+        Time points [start, stop) of every token; of images rows [start, stop), then columns.
 
     Returns
     -------
     touched : ndarray of shape (n, N), bool
     """
+    if gaps.ndim == 3:
+        top, bottom, left, right = spans.T
+        # Gaps above and to the left of each corner.
+        count = np.pad(gaps.cumsum(1).cumsum(2), ((0, 0), (1, 0), (1, 0)))
+        inside = count[:, bottom, right] - count[:, top, right]
+        return inside > count[:, bottom, left] - count[:, top, left]
     count = np.pad(gaps.cumsum(axis=1), ((0, 0), (1, 0)))  # gaps before each time point
     return count[:, spans[:, 1]] > count[:, spans[:, 0]]

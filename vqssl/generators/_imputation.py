@@ -1,4 +1,4 @@
-"""Gaps of series filled, and series gone on with, by a prior that fills in codes."""
+"""Gaps of series and images filled, and series gone on with, by a prior that fills in codes."""
 
 import contextlib
 import warnings
@@ -45,10 +45,10 @@ class BaseImputingGenerator(BaseGenerator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
-            Series of the fitted shape; NaN marks what is missing. Where a time point is
-            missing in some channels, the observed ones count, too.
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
+            Series of the fitted shape; NaN marks what is missing. Where a time point or pixel
+            is missing in some channels, the observed ones count, too.
         n_draws : int, default=1
             Number of answers for each series. Their spread tells how sure the prior is; their
             mean has a smaller error than any of them, but is smoother than a series.
@@ -60,8 +60,9 @@ class BaseImputingGenerator(BaseGenerator):
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints); with ``n_draws`` above 1 one axis more, (n_draws, ...)
+        X : ndarray of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width); with \
+``n_draws`` above 1 one axis more, (n_draws, ...)
             The series without gaps. Observed points are as they were given, bit by bit, in
             their own floating-point dtype (float32 for integers).
 
@@ -73,10 +74,10 @@ class BaseImputingGenerator(BaseGenerator):
 
         Notes
         -----
-        Gaps are filled linearly at first, the tokens whose time points touch a gap are masked
-        and drawn as in `sample`, and the decoded series fills the gaps. Twice more the tokens
-        are made of the filled series, since what fills a gap reaches into the tokens beside
-        it, and those of the gap are drawn anew.
+        Gaps are filled linearly at first (in images along rows and columns, the mean of both),
+        the tokens whose time points touch a gap are masked and drawn as in `sample`, and the
+        decoded series fills the gaps. Twice more the tokens are made of the filled series, since
+        what fills a gap reaches into the tokens beside it, and those of the gap are drawn anew.
 
         Examples
         --------
@@ -130,7 +131,8 @@ class BaseImputingGenerator(BaseGenerator):
         Raises
         ------
         ValueError, TypeError
-            As `impute`; or if `X` and `horizon` do not make series of the fitted length.
+            As `impute`; if `X` and `horizon` do not make series of the fitted length; or after
+            a fit on images.
 
         Examples
         --------
@@ -144,6 +146,11 @@ class BaseImputingGenerator(BaseGenerator):
         """
         self._check_is_fitted()
         n_draws = check_count(n_draws, "n_draws")
+        if len(self.input_shape_) == 3:
+            raise ValueError(
+                "complete goes on with series, and X must hold series; it was fitted on images of "
+                f"shape {self.input_shape_}. impute fills pixels that are NaN."
+            )
         length = self._series_shape[1]
         horizon = check_count(horizon, "horizon")
         if horizon > length:
@@ -167,7 +174,7 @@ class BaseImputingGenerator(BaseGenerator):
             return self._impute(series, n_draws, y, random_state)
 
     def _impute(self, series: np.ndarray, n_draws: int, y: Any, random_state: Any) -> np.ndarray:
-        """Fill NaN in series (n, C, L)."""
+        """Fill NaN in series (n, C, L) or images (n, C, H, W)."""
         if getattr(self.tokenizer_, "scaling", None) == "series":
             raise ValueError(
                 "tokenizer must not have scaling='series' for impute and complete: level and "
@@ -179,7 +186,7 @@ class BaseImputingGenerator(BaseGenerator):
         if series.dtype.kind != "f":
             series = series.astype(np.float32)
         missing = np.isnan(series)
-        rows = np.flatnonzero(missing.any((1, 2)))
+        rows = np.flatnonzero(missing.any(tuple(range(1, missing.ndim))))
         result = np.repeat(self._as_given(series)[None], n_draws, axis=0)
         if len(rows) > 0:
             masked = np.zeros((len(series), self.n_tokens_), dtype=bool)
@@ -192,7 +199,7 @@ class BaseImputingGenerator(BaseGenerator):
     def _filled(
         self, series: np.ndarray, rows: np.ndarray, masked: np.ndarray, labels: Tensor, seed: int
     ) -> np.ndarray:
-        """Return one answer for the series numbered `rows`, (len(rows), C, L)."""
+        """Return one answer for the series or images numbered `rows`, (len(rows), C, ...)."""
         given = series[rows]
         filled = interpolate(given)
         codes = np.empty(masked.shape, dtype=np.int64)
@@ -210,9 +217,15 @@ class BaseImputingGenerator(BaseGenerator):
         return filled
 
     def _spans(self) -> np.ndarray:
-        """Time points [start, stop) of every token, (N, 2)."""
-        length = self._series_shape[1]
+        """Time points [start, stop) of every token, (N, 2); of images rows and columns, (N, 4)."""
+        size = self._series_shape[1:]
         spans = getattr(self.tokenizer_, "token_spans_", None)
-        if spans is None:  # a tokenizer of the user's own
-            return cells(positions_of(self.token_groups_, self.n_tokens_), length)
-        return np.asarray(spans)
+        if spans is not None:
+            return np.asarray(spans)
+        # A tokenizer of the user's own.
+        if len(size) > 1:
+            raise ValueError(
+                "tokenizer must have token_spans_ for impute on images, the pixels that each token "
+                f"stands for; got {self.tokenizer_!r}, which has none."
+            )
+        return cells(positions_of(self.token_groups_, self.n_tokens_), size[0])

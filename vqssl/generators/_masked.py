@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vqssl._seed import integers, uniform
 from vqssl.generators._codes import Prior, group_terms, log_probabilities
@@ -24,7 +25,18 @@ class MaskedPrior(Prior):
         h = self.space.embed(codes) + self.space.places.weight + label  # (B, N, W)
         # A token of its own, too: all tokens can look at it, whatever is masked.
         h = torch.cat([label, h], 1)
-        return self.trunk(h, generator)[:, 1:] if at is None else self.trunk(h, at=at + 1)
+        where = self._where()
+        if at is None:
+            return self.trunk(h, generator, **where)[:, 1:]
+        return self.trunk(h, at=at + 1, **where)
+
+    def _where(self) -> dict[str, Tensor]:
+        """Rows and columns of the class and of the tokens, where these lie in images."""
+        coordinates = self.space.coordinates
+        if coordinates is None:
+            return {}
+        # The class at the corner, outside.
+        return {"coordinates": F.pad(coordinates + 1, (0, 0, 1, 0))}
 
     def predict(self, codes: Tensor, labels: Tensor, at: Tensor) -> Tensor:
         """Logits (B, M, K) of the tokens `at` (B, M) alone, which is cheaper."""

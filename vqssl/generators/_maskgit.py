@@ -1,4 +1,4 @@
-"""MaskGIT (Chang et al. 2022) as a generator of series."""
+"""MaskGIT (Chang et al. 2022) as a generator of series and images."""
 
 import numbers
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ from vqssl.generators._surprise import even_masks
 
 
 class MaskGITGenerator(BaseImputingGenerator):
-    """Generator of series by a masked prior over codes (MaskGIT).
+    """Generator of series and images by a masked prior over codes (MaskGIT).
 
     A bidirectional network learns to predict masked codes of a tokenizer from the visible
     ones and the class. Sampling starts with all codes masked and reveals them over a few
@@ -30,7 +30,8 @@ class MaskGITGenerator(BaseImputingGenerator):
     ----------
     tokenizer : estimator, default=None
         What makes codes of series: an estimator with ``fit``, ``encode`` and ``decode`` that
-        has ``code_sizes_`` and ``token_groups_`` once fitted. A clone of it is fitted. Inside
+        has ``code_sizes_`` and ``token_groups_`` once fitted, and ``token_shape_`` where its
+        tokens lie in images. A clone of it is fitted. Inside
         ``sklearn.frozen.FrozenEstimator`` it is used as it is. None is
         ``SSLVQTokenizer(difference_weight=0.5)``.
     backbone : str or PriorBackbone, default="transformer"
@@ -45,8 +46,8 @@ class MaskGITGenerator(BaseImputingGenerator):
         1 - r**3. Read by `fit`, for the masks of training, and by `sample`.
     order : {"halton", "confidence", "random"}, default="halton"
         Which tokens `sample` reveals first. "halton": far from each other, by the van der
-        Corput sequence from a random token on. "confidence": likely ones, as in the paper;
-        prefers common series. "random": any.
+        Corput sequence, in images by the Halton sequence [3]_, from a random token on.
+        "confidence": likely ones, as in the paper; prefers common series. "random": any.
     n_steps : int, default=12
         Steps of `sample` for each group of tokens; no more than there are tokens.
     temperature : float, default=1.0
@@ -102,6 +103,9 @@ class MaskGITGenerator(BaseImputingGenerator):
         Size of the vocabulary at each token position, from the tokenizer.
     token_groups_ : list of slice
         Slices of the token axis, coarse to fine, from the tokenizer.
+    token_shape_ : tuple of int or list of these
+        (n_tokens,); of images rows and columns of tokens, from the tokenizer. A list where there
+        are several groups.
     n_tokens_ : int
         N, tokens per series.
     history_ : dict of str to list
@@ -250,8 +254,8 @@ class MaskGITGenerator(BaseImputingGenerator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
         y : array-like of shape (n_samples,), default=None
             Classes. None asks for what is usual without a class.
@@ -327,6 +331,7 @@ class MaskGITGenerator(BaseImputingGenerator):
                 order=self.order,
                 temperature=float(self.temperature),
                 choice_temperature=float(self.choice_temperature),
+                grid=model.space.grid(number),
             )
             codes = torch.where(inside, drawn, codes)
         return codes

@@ -40,13 +40,13 @@ def check_features(minimum: int, *, columns: str = "features", **sets: Any) -> l
 
 
 def check_series(minimum: int, **sets: Any) -> list[np.ndarray]:
-    """Return sets of series or features, flattened to float64 arrays of shape (n, C L).
+    """Return sets of series, images or features, flattened to float64 arrays of shape (n, C L).
 
     Parameters
     ----------
     minimum : int
         Series that each set must have.
-    **sets : array-like of shape (n, d), (n, L) or (n, C, L)
+    **sets : array-like of shape (n, d), (n, L), (n, C, L) or (n, C, H, W)
         The sets, by the names that errors call them. (n, L) is the same as (n, 1, L).
 
     Returns
@@ -63,10 +63,11 @@ def check_series(minimum: int, **sets: Any) -> list[np.ndarray]:
     checked = {}
     for name, value in sets.items():
         series = as_float(value, name)
-        if series.ndim not in (2, 3):
+        if series.ndim not in (2, 3, 4):
             raise ValueError(
                 f"{name} must have shape (n_samples, n_timepoints) or (n_samples, n_channels, "
-                f"n_timepoints); got {series.ndim} axes, shape {series.shape}."
+                "n_timepoints), or for images (n_samples, n_channels, height, width); got "
+                f"{series.ndim} axes, shape {series.shape}."
             )
         checked[name] = series[:, None, :] if series.ndim == 2 else series
     _check_sizes(minimum, checked, "series", "values")

@@ -70,9 +70,9 @@ def discriminative_score(
 
     Parameters
     ----------
-    real : array-like of shape (n, d), (n, L) or (n, C, L)
+    real : array-like of shape (n, d), (n, L), (n, C, L) or (n, C, H, W)
         Real series, or features of them.
-    synthetic : array-like of shape (m, d), (m, L) or (m, C, L)
+    synthetic : array-like of shape (m, d), (m, L), (m, C, L) or (m, C, H, W)
         Synthetic series, or features of them. Of the larger set, min(n, m) are drawn.
     classifier : scikit-learn classifier or None, default=None
         What tells them apart, on series flattened to (n, C L). It is cloned, and parts of it

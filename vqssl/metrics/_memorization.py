@@ -13,9 +13,9 @@ def memorization_ratio(train: Any, synthetic: Any, test: Any) -> float:
 
     Parameters
     ----------
-    train : array-like of shape (n, d), (n, L) or (n, C, L)
+    train : array-like of shape (n, d), (n, L), (n, C, L) or (n, C, H, W)
         Series that the generator was trained on, or features of them.
-    synthetic : array-like of shape (m, d), (m, L) or (m, C, L)
+    synthetic : array-like of shape (m, d), (m, L), (m, C, L) or (m, C, H, W)
         Synthetic series, or features of them.
     test : array-like of shape (t, d), (t, L) or (t, C, L)
         Real series that the generator has not seen, or features of them.

@@ -147,7 +147,7 @@ class BandVQVAE(TokenModel):
 
 
 def make_band_vqvae(
-    series_shape: tuple[int, int],
+    series_shape: tuple[int, ...],
     n_codes: int,
     code_dim: int,
     backbone: Backbone,
@@ -162,7 +162,7 @@ def make_band_vqvae(
     transform = ShortTimeFourier(length, n_fft)
     bins = ((0, cutoff), (cutoff, n_fft // 2 + 1))
     bands: list[Band] = []
-    spans: list[tuple[int, int]] = []
+    spans: list[tuple[int, ...]] = []
     sizes, groups = [], []
     for (first, last), points in zip(bins, compression, strict=True):
         columns = transform.columns(first, last)
@@ -171,12 +171,13 @@ def make_band_vqvae(
         encoder, decoder = backbone.build(n_coefficients, transform.n_frames, code_dim, n_frames)
         codebook = quantizer.build(n_codes, code_dim)
         bands.append(Band(n_channels, columns, encoder, codebook, decoder))
-        own = cells(length, n_frames * transform.hop)
+        own = cells((length,), n_frames * transform.hop)
         groups.append(slice(len(spans), len(spans) + len(own)))
         spans += own
         sizes += [codebook.n_codes] * len(own)
     model = BandVQVAE(Scaler(n_channels, scaling), transform, bands)
     model.code_sizes, model.token_groups, model.token_spans = sizes, groups, spans
+    model.token_shapes = [(group.stop - group.start,) for group in groups]
     return model
 
 
@@ -191,7 +192,7 @@ class BandVQTokenizer(_VQBase):
     Series are split into a low and a high band of their short-time spectrum, each with an
     encoder, a codebook and a decoder of its own. The codes of the low band say the coarse
     course of a series, those of the high band its detail, and a prior over them draws first
-    the one, then the other.
+    the one, then the other. Images are refused.
 
     Parameters
     ----------
@@ -260,6 +261,8 @@ class BandVQTokenizer(_VQBase):
     token_spans_ : ndarray of shape (n_tokens, 2), int64
         Start and stop of the time points [start, stop) that each token stands for; those of
         a band tile the series.
+    token_shape_ : list of two tuples of int
+        Tokens of each band, (n,).
     n_tokens_ : int
         N, tokens per series, of both bands together.
     perplexity_ : list of float
@@ -317,6 +320,7 @@ class BandVQTokenizer(_VQBase):
     True
     """
 
+    _takes_images: ClassVar[bool] = False
     _shaping: ClassVar[tuple[str, ...]] = (*_VQBase._shaping, "n_fft", "cutoff")
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **_VQBase._own_types,

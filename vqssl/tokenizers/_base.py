@@ -1,6 +1,8 @@
 """BaseTokenizer: what every tokenizer offers over a model that encodes and decodes."""
 
+import itertools
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +26,7 @@ from vqssl.tokenizers._readout import (
     code_reader,
     group_reader,
     latent_reader,
+    place_columns,
     principal_axes,
     readout_width,
 )
@@ -37,8 +40,8 @@ _NO_VARIATION = 1e-6
 class TokenModel(nn.Module, ABC):
     """What the model of a tokenizer offers; series are in the units of X.
 
-    Tokens lie side by side, group after group as `token_groups` says; D is the same in all
-    groups.
+    Where a shape says (C, L), images have (C, H, W). Tokens lie side by side, those of images
+    row by row, group after group as `token_groups` says; D is the same in all groups.
     """
 
     code_sizes: list[int]
@@ -47,8 +50,12 @@ class TokenModel(nn.Module, ABC):
     token_groups: list[slice]
     """Slices of the token axis, coarse to fine."""
 
-    token_spans: list[tuple[int, int]]
-    """Start and stop of the time points that each token stands for, length N."""
+    token_shapes: list[tuple[int, ...]]
+    """Tokens of each group along the axes of the input: (N,), or (rows, columns) of images."""
+
+    token_spans: list[tuple[int, ...]]
+    """Start and stop of the time points that each token stands for, length N; of images, of
+    the rows, then of the columns."""
 
     scaler: Scaler
     """Standardises series; started before the codebooks."""
@@ -102,6 +109,7 @@ class BaseTokenizer(
     _gives_latents: ClassVar[bool] = True
 
     codebook_: np.ndarray | list[np.ndarray]
+    token_shape_: tuple[int, ...] | list[tuple[int, ...]]
     _readout_moments: "dict[str, Moments]"
 
     def encode(self, X: Any) -> np.ndarray:
@@ -109,8 +117,8 @@ class BaseTokenizer(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
 
         Returns
@@ -125,8 +133,8 @@ class BaseTokenizer(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
 
         Returns
@@ -145,8 +153,8 @@ class BaseTokenizer(
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints), float32
+        X : ndarray of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width), float32
             Series of the fitted shape, in the units of the training series.
 
         Raises
@@ -167,8 +175,8 @@ class BaseTokenizer(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
 
         Returns
@@ -190,8 +198,8 @@ class BaseTokenizer(
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints), float32
+        X : ndarray of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width), float32
             Series of the fitted shape, in the units of the training series.
 
         Raises
@@ -261,13 +269,14 @@ class BaseTokenizer(
     def _reader(self, output: str) -> Reader:
         """Return what makes rows of codes ("features") or of latents ("latent")."""
         readers = []
-        for codebook, arrays in zip(self._codebooks, self._axes, strict=True):
+        parts = zip(self._codebooks, self._axes, self._token_shapes, strict=True)
+        for codebook, arrays, shape in parts:
             # Copies: arrays of an estimator that joblib maps from a file cannot be written to.
             axes = Axes(*map(torch.tensor, arrays))
-            is_latent = output == "latent"
-            readers.append(
-                latent_reader(axes) if is_latent else code_reader(torch.tensor(codebook), axes)
-            )
+            if output == "latent":
+                readers.append(latent_reader(axes, shape))
+            else:
+                readers.append(code_reader(torch.tensor(codebook), axes, shape))
         return group_reader(readers, self.token_groups_, self._columns(output))
 
     def _fit_readout(self, series: np.ndarray, go_on: bool) -> np.ndarray:
@@ -289,11 +298,17 @@ class BaseTokenizer(
         for output in ("features", "latent"):
             n_series, _, variances = moments[output]
             parts = []
+            n_sides = len(self._token_shapes[0])
             for codebook, columns in zip(self._codebooks, self._columns(output), strict=True):
                 variance, dim = variances[columns], codebook.shape[1]
-                constant = _is_constant(variance, autocovariance_columns(dim))
+                places = place_columns(dim, n_sides)
+                if places.stop > places.start:
+                    variance = variance.copy()
+                    variance[places] = variance[places].mean()
+                constant = _is_constant(variance, autocovariance_columns(dim, n_sides))
                 scale = np.where(constant, float(n_series < 2), 1 / np.sqrt(variance + constant))
-                scale *= block_weights(dim, len(codebook) if output == "features" else 0)
+                n_codes = len(codebook) if output == "features" else 0
+                scale *= block_weights(dim, n_codes, n_sides)
                 parts.append(scale.astype(np.float32))
             self._readout_scale[output] = np.concatenate(parts)
         self._readout_moments = moments
@@ -326,14 +341,26 @@ class BaseTokenizer(
         return self.codebook_ if isinstance(self.codebook_, list) else [self.codebook_]
 
     @property
+    def _token_shapes(self) -> list[tuple[int, ...]]:
+        """Tokens of each group along the axes of the input; all have as many axes."""
+        return self.token_shape_ if isinstance(self.token_shape_, list) else [self.token_shape_]
+
+    @property
     def _latent_size(self) -> int:
         """D, dimension of a quantised vector."""
         return self._codebooks[0].shape[1]
 
+    @property
+    def _latent_shape(self) -> tuple[int, ...]:
+        """Shape of the tokens of all groups together: in a line where there are several."""
+        shapes = self._token_shapes
+        return shapes[0] if len(shapes) == 1 else (self.n_tokens_,)
+
     def _columns(self, output: str) -> list[slice]:
         """Columns of each token group in a readout of codes ("features") or of latents."""
+        n_sides = len(self._token_shapes[0])
         widths = [
-            readout_width(codebook.shape[1], len(codebook) if output == "features" else 0)
+            readout_width(codebook.shape[1], len(codebook) if output == "features" else 0, n_sides)
             for codebook in self._codebooks
         ]
         stops = np.cumsum(widths).tolist()
@@ -388,6 +415,8 @@ class BaseTokenizer(
         self.codebook_ = codebooks if len(codebooks) > 1 else codebooks[0]
         self.code_sizes_ = np.asarray(model.code_sizes, dtype=np.int64)
         self.token_groups_ = list(model.token_groups)
+        shapes = list(model.token_shapes)
+        self.token_shape_ = shapes if len(shapes) > 1 else shapes[0]
         self.token_spans_ = np.asarray(model.token_spans, dtype=np.int64)
         self.n_tokens_ = len(self.code_sizes_)
         codes = self._fit_readout(series, go_on)
@@ -439,6 +468,23 @@ def perplexity(codes: np.ndarray) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def cells(length: int, size: int) -> list[tuple[int, int]]:
-    """Start and stop of cells of so many time points, the last one cut at the end."""
-    return [(start, min(start + size, length)) for start in range(0, length, size)]
+def cells(size: Sequence[int], points: int) -> list[tuple[int, ...]]:
+    """Start and stop of cells of so many points along each axis, the last ones cut at the end.
+
+    Parameters
+    ----------
+    size : sequence of int
+        (L,) of series, (H, W) of images.
+    points : int
+
+    Returns
+    -------
+    spans : list of tuple of int
+        (start, stop) of series; of images (row start, row stop, column start, column stop), row
+        by row.
+    """
+    axes = [
+        [(start, min(start + points, length)) for start in range(0, length, points)]
+        for length in size
+    ]
+    return [tuple(itertools.chain(*spans)) for spans in itertools.product(*axes)]

@@ -6,8 +6,9 @@ from torch import Tensor, nn
 
 from vqssl.augmentations import AUGMENTATIONS, Augmentation
 
-# What "auto" chooses from, mildest first.
+# What "auto" chooses from, mildest first. No flips: many images mean something else mirrored.
 CANDIDATES = ("noise", "amplitude", "slope", "magnitude_warp", "window_warp")
+IMAGE_CANDIDATES = ("noise", "amplitude", "shift", "affine", "resized_crop")
 
 # An augmentation is kept if at least this share of views is nearest to its own series:
 # enough to know a series by, though warps move it far in Euclidean distance.
@@ -18,7 +19,7 @@ _SAMPLE = 200
 
 
 def retrieval(original: Tensor, view: Tensor) -> float:
-    """Share of views whose nearest series is their own; both (n, C, L)."""
+    """Share of views whose nearest series is their own; both (n, C, L) or (n, C, H, W)."""
     distances = torch.cdist(view.flatten(1), original.flatten(1))  # (n, n)
     nearest = distances.argmin(1)
     return float((nearest == torch.arange(len(nearest))).float().mean())
@@ -27,11 +28,11 @@ def retrieval(original: Tensor, view: Tensor) -> float:
 def choose_augmentations(
     scaler: nn.Module, series: np.ndarray, generator: torch.Generator
 ) -> tuple[Augmentation, ...]:
-    """Return the augmentations that keep a series recognisable among the others."""
+    """Return the augmentations that keep a series or an image recognisable among the others."""
     order = torch.randperm(len(series), generator=generator)[:_SAMPLE].numpy()
     original = scaler(torch.from_numpy(np.asarray(series[np.sort(order)], dtype=np.float32)))
     kept = []
-    for name in CANDIDATES:
+    for name in CANDIDATES if series.ndim == 3 else IMAGE_CANDIDATES:
         augmentation = AUGMENTATIONS[name]()
         if retrieval(original, augmentation(original, generator)) >= _KEPT_SHARE:
             kept.append(augmentation)

@@ -34,8 +34,10 @@ class Level(nn.Module):
         decoder: nn.Module,
         code_dim: int,
         is_coarsest: bool,
+        shape: tuple[int, ...],
     ) -> None:
         super().__init__()
+        self.shape = shape  # of the tokens: (N,), or rows and columns
         self.encoder = encoder
         self.quantizer = quantizer
         self.decoder = decoder
@@ -152,7 +154,7 @@ class HierarchicalVQVAE(TokenModel):
         encoded = []  # the finest first
         for level in reversed(self.levels):
             encoded.append(level.encoder(x))
-            x = encoded[-1].transpose(1, 2)  # (B, D, N)
+            x = encoded[-1].mT.unflatten(2, level.shape)  # (B, D, N), or (B, D, rows, columns)
         return self._descend(
             lambda level, given: choose(level, level.latents(encoded.pop(), given))
         )
@@ -168,7 +170,7 @@ class HierarchicalVQVAE(TokenModel):
         given = None
         for level in coarser:
             hidden = level.hidden(vectors_of(level, given), given)
-            given = level.decoder(hidden).transpose(1, 2)  # (B, N, D) of the next finer level
+            given = level.decoder(hidden).flatten(2).mT  # (B, N, D) of the next finer level
         return finest.hidden(vectors_of(finest, given), given)
 
 
@@ -180,7 +182,7 @@ def nearest(level: Level, z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def make_hierarchical_vqvae(
-    series_shape: tuple[int, int],
+    series_shape: tuple[int, ...],
     n_codes: int,
     n_levels: int,
     level_stride: int,
@@ -192,20 +194,26 @@ def make_hierarchical_vqvae(
     difference_weight: float,
     coarse_weight: float,
 ) -> HierarchicalVQVAE:
-    """Build the levels for series of shape (C, L)."""
-    n_channels, length = series_shape
+    """Build the levels for series of shape (C, L) or images of shape (C, H, W)."""
+    n_channels, *size = series_shape
     levels: list[Level] = []
-    spans: list[list[tuple[int, int]]] = []
-    shape, points = (n_channels, length), compression
+    spans: list[list[tuple[int, ...]]] = []
+    shapes: list[tuple[int, ...]] = []
+    shape, points = tuple(series_shape), compression
     for _ in range(n_levels):  # from the finest, whose tokens the next one encodes
-        encoder, decoder = backbone.build(*shape, code_dim, level_stride if levels else compression)
+        stride = level_stride if levels else compression
+        encoder, decoder = backbone.build_for(shape, code_dim, stride)
         is_coarsest = len(levels) == n_levels - 1
         codebook = quantizer.build(n_codes, code_dim)
-        levels.insert(0, Level(encoder, codebook, decoder, code_dim, is_coarsest))
-        spans.insert(0, cells(length, points))
-        shape, points = (code_dim, len(spans[0])), level_stride * points
-    loss = ReconstructionLoss(n_channels, difference_weight)
-    model = HierarchicalVQVAE(Scaler(n_channels, scaling), levels, loss, coarse_weight)
+        grid = tuple(-(-side // stride) for side in shape[1:])
+        levels.insert(0, Level(encoder, codebook, decoder, code_dim, is_coarsest, grid))
+        spans.insert(0, cells(size, points))
+        shapes.insert(0, grid)
+        shape, points = (code_dim, *grid), level_stride * points
+    loss = ReconstructionLoss(n_channels, difference_weight, len(size))
+    scaler = Scaler(n_channels, scaling, len(size))
+    model = HierarchicalVQVAE(scaler, levels, loss, coarse_weight)
+    model.token_shapes = shapes
     model.code_sizes, model.token_groups, model.token_spans = [], [], []
     for level, own in zip(levels, spans, strict=True):
         start = len(model.token_spans)
@@ -230,9 +238,9 @@ class HierarchicalVQTokenizer(_SingleVQBase):
     n_levels : int, default=2
         Number of levels, at least 2.
     level_stride : int, default=4
-        Tokens of a level that a token of the next coarser level covers, at least 2. What is left
-        at the end of a series has a token, too, so that any length works with any number of
-        levels.
+        Tokens of a level that a token of the next coarser level covers, at least 2; of images
+        along each side. What is left at the end of a series has a token, too, so that any length
+        works with any number of levels.
     code_dim : int, default=64
         D, dimension of the latents and of the codebook vectors.
     backbone : str or Backbone, default="conv"
@@ -241,11 +249,11 @@ class HierarchicalVQTokenizer(_SingleVQBase):
     quantizer : str or Quantizer, default="ema"
         How the codebooks are learned: a key of `vqssl.quantizers.QUANTIZERS` or a part.
     compression : int or "auto", default="auto"
-        Time points per token of the finest level, as in `VQTokenizer`. A token of the level
-        above it stands for ``level_stride`` times as many.
+        Time points per token of the finest level, or of images pixels along each side, as in
+        `VQTokenizer`. A token of the level above it stands for ``level_stride`` times as many.
     scaling : {"dataset", "series"} or None, default="dataset"
         Standardisation of the input, as in `VQTokenizer`.
-    difference_weight : float, default=0.5
+    difference_weight : float, default=0.0
         Share of the error of first differences in the reconstruction error, as in `VQTokenizer`.
     coarse_weight : float, default=0.05
         Weight of the reconstruction error of each of the coarser levels without the finer ones,
@@ -385,7 +393,7 @@ class HierarchicalVQTokenizer(_SingleVQBase):
         quantizer: str | Quantizer = "ema",
         compression: int | str = "auto",
         scaling: str | None = "dataset",
-        difference_weight: float = 0.5,
+        difference_weight: float = 0.0,
         coarse_weight: float = 0.05,
         output: str = "features",
         lr: float = 2e-3,
@@ -436,7 +444,7 @@ class HierarchicalVQTokenizer(_SingleVQBase):
             int(self.code_dim),
             resolve(self.backbone, "backbone", Backbone, BACKBONES),
             resolve(self.quantizer, "quantizer", Quantizer, QUANTIZERS),
-            compression_of(self.compression, self._series_shape[1]),
+            compression_of(self.compression, self._series_shape[1:]),
             self.scaling,
             float(self.difference_weight),
             float(self.coarse_weight),

@@ -10,12 +10,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vqssl.tokenizers._autocovariance import autocovariance_width, autocovariances
+from vqssl.tokenizers._grid import GRID_PARTS, PLACE_PARTS, GridPlan
+from vqssl.tokenizers._windows import PARTS, windows
 
 # The whole series, its halves, quarters and eighths.
-_SCALES = (1, 2, 4, 8)
+_SCALES = PARTS
 _WINDOWS = sum(_SCALES)
 _STATISTICS = 3  # mean, maximum, deviation
 _POOLS = _WINDOWS * _STATISTICS
+
+# Windows of every scale, by the number of axes that tokens lie along: series, images.
+_WINDOWS_BY_SCALE = {1: _SCALES, 2: tuple(parts**2 for parts in GRID_PARTS)}
+
+# Places of images whose vectors are averaged, and the weight of these means.
+_PLACES = {1: 0, 2: PLACE_PARTS**2}
+_PLACES_WEIGHT = 4.0
 
 # Principal axes of the codebook that latents are pooled along, beside their own D axes; the
 # weight of those pools; and the share of the largest variance below which an axis is rounding.
@@ -29,25 +38,31 @@ _CPU_PIECE = 2**19
 _PIECE = 2**24
 
 
-def windows(n_tokens: int) -> list[slice]:
-    """Slices of the token axis, coarse to fine; parts overlap where N is no multiple."""
-    bounds = []
-    for parts in _SCALES:
-        for i in range(parts):
-            bounds.append(slice(i * n_tokens // parts, -(-(i + 1) * n_tokens // parts)))
-    return bounds
+def count_pools(n_sides: int) -> int:
+    """Pools of every dimension of vectors, of series (one side) or of images (two)."""
+    return _STATISTICS * sum(_WINDOWS_BY_SCALE[n_sides])
 
 
-def readout_width(dim: int, n_codes: int = 0) -> int:
+def readout_width(dim: int, n_codes: int = 0, n_sides: int = 1) -> int:
     """Number of columns of a readout of vectors of dimension D, with K code frequencies."""
-    return autocovariance_columns(dim).stop + n_codes
+    return place_columns(dim, n_sides).stop + n_codes
 
 
-def autocovariance_columns(dim: int) -> slice:
-    """Columns of a readout that hold autocovariances: those between pools and frequencies."""
+def autocovariance_columns(dim: int, n_sides: int = 1) -> slice:
+    """Columns of a readout that hold autocovariances: those behind the pools."""
     n_axes = min(_AXES, dim)
-    start = _POOLS * (dim + n_axes)
+    start = count_pools(n_sides) * (dim + n_axes)
     return slice(start, start + autocovariance_width(n_axes))
+
+
+def place_columns(dim: int, n_sides: int = 1) -> slice:
+    """Columns of a readout that hold means over places of images; none of series.
+
+    They are standardised by one deviation for all of them: places at the border, where nothing
+    happens but rarely, would otherwise be as loud as those in the middle.
+    """
+    start = autocovariance_columns(dim, n_sides).stop
+    return slice(start, start + _PLACES[n_sides] * dim)
 
 
 class Axes(NamedTuple):
@@ -84,11 +99,12 @@ def principal_axes(codebook: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return centre, np.where(variances > _ROUNDING * variances[0], directions, 0.0)[:, :_AXES]
 
 
-def block_weights(dim: int, n_codes: int = 0) -> np.ndarray:
+def block_weights(dim: int, n_codes: int = 0, n_sides: int = 1) -> np.ndarray:
     """Weights that give scales, autocovariances and code frequencies the same total variance.
 
     Standardised columns alone would let the eighths drown the whole and the frequencies,
-    since they are eight times as many. Pools along principal axes weigh double.
+    since they are eight times as many. Pools along principal axes weigh double, means over
+    places of images four times as much.
 
     Parameters
     ----------
@@ -96,17 +112,21 @@ def block_weights(dim: int, n_codes: int = 0) -> np.ndarray:
         D, dimension of the pooled vectors.
     n_codes : int, default=0
         K, number of code frequencies at the end.
+    n_sides : int, default=1
+        1 for series, 2 for images.
 
     Returns
     -------
-    weights : ndarray of shape (readout_width(D, K),)
+    weights : ndarray of shape (readout_width(D, K, n_sides),)
         1 for the columns of the whole series.
     """
     whole = _STATISTICS * dim
-    blocks = [(whole * parts, 1.0) for parts in _SCALES]
+    scales = _WINDOWS_BY_SCALE[n_sides]
+    blocks = [(whole * parts, 1.0) for parts in scales]
     n_axes = min(_AXES, dim)
-    blocks += [(_STATISTICS * n_axes * parts, _AXES_WEIGHT) for parts in _SCALES]
+    blocks += [(_STATISTICS * n_axes * parts, _AXES_WEIGHT) for parts in scales]
     blocks += [(autocovariance_width(n_axes), 1.0)]
+    blocks += [(_PLACES[n_sides] * dim, _PLACES_WEIGHT)] if _PLACES[n_sides] else []
     blocks += [(n_codes, 1.0)] if n_codes else []
     return np.concatenate([np.full(n, weight * np.sqrt(whole / n)) for n, weight in blocks])
 
@@ -140,7 +160,12 @@ class Standard(NamedTuple):
 
 
 def read_codes(
-    codes: Tensor, table: Tensor, dim: int, standard: Standard, out: Tensor | None = None
+    codes: Tensor,
+    table: Tensor,
+    dim: int,
+    standard: Standard,
+    out: Tensor | None = None,
+    shape: tuple[int, ...] | None = None,
 ) -> Tensor:
     """Pools of the vectors of codes and along axes, autocovariances, code frequencies.
 
@@ -153,9 +178,11 @@ def read_codes(
     dim : int
         D.
     standard : Standard
-        Of the F = 45 (D + A) + 9 A^2 + K columns.
+        Of the F = 45 (D + A) + 9 A^2 + K columns, of images 63 (D + A) + 9 A^2 + 64 D + K.
     out : Tensor of shape (B, F), optional
         Where to write the rows, on any device.
+    shape : tuple of int, optional
+        Rows and columns of the tokens of images; None is (N,).
 
     Returns
     -------
@@ -163,15 +190,20 @@ def read_codes(
     """
     along_axes = table[:, dim:].contiguous()
 
-    def look_up(some: Tensor, plan: "_Plan") -> tuple[Iterator[Tensor], Tensor]:
+    def look_up(some: Tensor, plan: "_AnyPlan") -> tuple[Iterator[Tensor], Tensor]:
         pooled = (F.embedding(column, table) for column in plan.arrange(some.t()))
         return pooled, F.embedding(some, along_axes)
 
-    return _read(codes, look_up, (dim, table.shape[1] - dim, len(table)), standard, out)
+    sizes = dim, table.shape[1] - dim, len(table)
+    return _read(codes, look_up, sizes, standard, out, shape or codes.shape[1:])
 
 
 def read_vectors(
-    vectors: Tensor, axes: Axes, standard: Standard, out: Tensor | None = None
+    vectors: Tensor,
+    axes: Axes,
+    standard: Standard,
+    out: Tensor | None = None,
+    shape: tuple[int, ...] | None = None,
 ) -> Tensor:
     """Pools of vectors and along axes, and autocovariances.
 
@@ -180,9 +212,11 @@ def read_vectors(
     vectors : Tensor of shape (B, N, D)
     axes : Axes
     standard : Standard
-        Of the F = 45 (D + A) + 9 A^2 columns.
+        Of the F = 45 (D + A) + 9 A^2 columns, of images 63 (D + A) + 9 A^2 + 64 D.
     out : Tensor of shape (B, F), optional
         Where to write the rows, on any device.
+    shape : tuple of int, optional
+        Rows and columns of the tokens of images; None is (N,).
 
     Returns
     -------
@@ -190,29 +224,30 @@ def read_vectors(
     """
     _, n_tokens, dim = vectors.shape
 
-    def join(some: Tensor, plan: "_Plan") -> tuple[Iterator[Tensor], Tensor]:
+    def join(some: Tensor, plan: "_AnyPlan") -> tuple[Iterator[Tensor], Tensor]:
         joined = project(some.transpose(0, 1).flatten(0, 1), axes)
         joined = joined.unflatten(0, (n_tokens, -1))  # (N, b, D + A)
         return iter(plan.arrange(joined)), joined[:, :, dim:].transpose(0, 1)
 
-    return _read(vectors, join, (dim, axes.directions.shape[1], 0), standard, out)
+    sizes = dim, axes.directions.shape[1], 0
+    return _read(vectors, join, sizes, standard, out, shape or (n_tokens,))
 
 
 # Takes codes (B, N) or latents (B, N, D), and where to write the rows (B, F).
 Reader = Callable[[Tensor, Standard, Tensor | None], Tensor]
 
 
-def code_reader(codebook: Tensor, axes: Axes) -> Reader:
+def code_reader(codebook: Tensor, axes: Axes, shape: tuple[int, ...]) -> Reader:
     """Reader of codes whose vectors are the rows of a codebook (K, D)."""
     table, dim = project(codebook, axes), codebook.shape[1]
     return lambda codes, standard, out: read_codes(
-        codes, table.to(codes.device), dim, standard, out
+        codes, table.to(codes.device), dim, standard, out, shape
     )
 
 
-def latent_reader(axes: Axes) -> Reader:
+def latent_reader(axes: Axes, shape: tuple[int, ...]) -> Reader:
     """Reader of vectors."""
-    return lambda z, standard, out: read_vectors(z, axes.to(z.device), standard, out)
+    return lambda z, standard, out: read_vectors(z, axes.to(z.device), standard, out, shape)
 
 
 def group_reader(
@@ -234,35 +269,45 @@ def group_reader(
 
 def _read(
     tokens: Tensor,
-    to_vectors: Callable[[Tensor, "_Plan"], tuple[Iterator[Tensor], Tensor]],
+    to_vectors: Callable[[Tensor, "_AnyPlan"], tuple[Iterator[Tensor], Tensor]],
     sizes: tuple[int, int, int],
     standard: Standard,
     out: Tensor | None,
+    shape: Sequence[int],
 ) -> Tensor:
     """Read so many series at a time that all that is made of them stays in the cache.
 
-    `to_vectors` makes of b series what `_pool` takes, and the same (b, N, A) along axes.
+    `to_vectors` makes of b series what a plan pools, and the same (b, N, A) along axes.
     """
     dim, n_axes, n_codes = sizes
     device = tokens.device
-    plan = _plan(tokens.shape[1], device)
+    plan: _AnyPlan
+    if len(shape) == 1:
+        plan = _plan(tokens.shape[1], device)
+    else:
+        rows_of_grid, columns_of_grid = shape
+        plan = GridPlan((rows_of_grid, columns_of_grid))
+    n_pools, n_places = count_pools(len(shape)), _PLACES[len(shape)]
     scale, offset = standard.scale.to(device), standard.offset.to(device)
     if out is None:
         out = scale.new_empty(len(tokens), len(scale))
     # All columns of the vectors come before those along axes.
-    widths = [_POOLS * dim, _POOLS * n_axes, autocovariance_width(n_axes), n_codes]
+    widths = [n_pools * dim, n_pools * n_axes, autocovariance_width(n_axes)]
+    widths += [n_places * dim, n_codes] if n_places else [n_codes]
     *scales, frequency_scale = scale.split(widths)
     *offsets, frequency_offset = offset.split(widths)
     limit = _CPU_PIECE if device.type == "cpu" else _PIECE
-    numbers = max(max(plan.n_rows, _POOLS) * (dim + n_axes), autocovariance_width(n_axes))
+    n_vectors = max(plan.n_rows, n_pools + n_places)
+    numbers = max(n_vectors * (dim + n_axes), autocovariance_width(n_axes))
     size = max(1, limit // numbers)
     for some, target in zip(tokens.split(size), out.split(size), strict=True):
         rows = target if target.device == device else torch.empty_like(target, device=device)
         *columns, frequencies = rows.split(widths, 1)
         pooled, along_axes = to_vectors(some, plan)
-        products = autocovariances(along_axes)  # first, as pooling overwrites vectors
-        pools = _pool(pooled, plan).transpose(0, 1)  # (b, 45, D + A)
-        parts = [*pools.split([dim, n_axes], 2), products]
+        products = plan.products(along_axes)  # first, as pooling overwrites vectors
+        pools = plan.pool(pooled).transpose(0, 1)  # (b, 45, or 63 and 64 places, D + A)
+        parts = [*pools[:, :n_pools].split([dim, n_axes], 2), products]
+        parts += [pools[:, n_pools:, :dim]] if n_places else []
         for part, by, at, place in zip(parts, scales, offsets, columns, strict=True):
             shape = part.shape[1:]
             torch.addcmul(at.view(shape), part, by.view(shape), out=place.view(part.shape))
@@ -283,7 +328,7 @@ class _Merge(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """Constants of the pools of N tokens."""
+    """Constants of the pools of N tokens of series."""
 
     n_rows: int  # 8 n, where n is the number of tokens in the largest of the eighths
     tokens: Tensor | None  # (8 n,) tokens of the eighths, filled up with their first ones
@@ -296,6 +341,17 @@ class _Plan(NamedTuple):
         if self.tokens is not None:
             tokens = tokens.index_select(0, self.tokens)
         return tokens.unflatten(0, (_SCALES[-1], -1)).unbind(1)
+
+    def pool(self, tokens: Iterator[Tensor]) -> Tensor:
+        """Pools over all windows of what `arrange` gives, (45, B, D + A)."""
+        return _pool(tokens, self)
+
+    def products(self, along_axes: Tensor) -> Tensor:
+        """Autocovariances, (B, N, A) -> (B, 9, A * A)."""
+        return autocovariances(along_axes)
+
+
+_AnyPlan = _Plan | GridPlan
 
 
 @functools.lru_cache

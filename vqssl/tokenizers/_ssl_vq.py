@@ -1,7 +1,9 @@
 """VQ-VAE with a joint-embedding branch, "NC-VQVAE" (arXiv 2408.16613)."""
 
+import math
 import numbers
 import warnings
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,19 +13,21 @@ from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator
 from vqssl._parts import resolve
-from vqssl._validation import check_count, check_weight
+from vqssl._validation import check_count, check_weight, kind_of
 from vqssl.augmentations import AUGMENTATIONS, Augmentation, Compose
 from vqssl.backbones import Backbone
 from vqssl.losses import LOSSES, SSLLoss
 from vqssl.quantizers import Quantizer
 from vqssl.quantizers._base import straight_through
 from vqssl.tokenizers._choose import choose_augmentations
-from vqssl.tokenizers._readout import windows
+from vqssl.tokenizers._grid import grid_windows
 from vqssl.tokenizers._vq import VQVAE, _SingleVQBase
+from vqssl.tokenizers._windows import windows
 
-# The views are compared as wholes, by their halves and by their quarters: every window is a
-# series of its own, to be told from the other windows of its series, too.
-_SCALES = (1, 2, 4)
+# The views are compared as wholes, by their halves and by their quarters, of images by their
+# quadrants: every window is a series of its own, to be told from the other windows of its series,
+# too. By the number of axes that tokens lie along.
+_SCALES = {1: (1, 2, 4), 2: (1, 2)}
 
 # Widest projection that projector_dim="auto" chooses.
 _WIDEST_PROJECTION = 256
@@ -82,21 +86,42 @@ class JointEmbedding(nn.Module):
         nearest = model.quantizer.lookup(model.quantizer.encode(z_view))
         vectors_view = straight_through(z_view, nearest)
         terms = {**reconstruction, **quantized.terms}
-        scales = [parts for parts in _SCALES if parts == 1 or z.shape[1] >= 2 * parts]
+        shape = model.token_shapes[0]
+        scales = scales_of(shape)
         for parts in scales:
             # View by view: statistics over both at once would tell one from the other.
-            first = self.projector(window_pool(quantized.vectors, parts)).float()
-            second = self.projector(window_pool(vectors_view, parts)).float()
+            first = self.projector(window_pool(quantized.vectors, parts, shape)).float()
+            second = self.projector(window_pool(vectors_view, parts, shape)).float()
             for name, term in self.loss.terms(first, second).items():
                 share = self.weight / len(scales) * term
                 terms[f"ssl_{name}"] = terms.get(f"ssl_{name}", 0.0) + share
         return terms
 
 
-def window_pool(z: Tensor, parts: int) -> Tensor:
-    """Pools of so many equal windows, one after the other, (B, N, D) -> (parts B, 2 D)."""
-    equal = windows(z.shape[1])[parts - 1 : 2 * parts - 1]
-    return torch.cat([global_pool(z[:, window]) for window in equal])
+def scales_of(shape: Sequence[int]) -> list[int]:
+    """Parts of each axis of the tokens that the views are compared by: two tokens at least."""
+    n_axes, n_tokens = len(shape), math.prod(shape)
+    return [parts for parts in _SCALES[n_axes] if parts == 1 or n_tokens >= 2 * parts**n_axes]
+
+
+def window_pool(z: Tensor, parts: int, shape: Sequence[int] | None = None) -> Tensor:
+    """Pools of equal windows, one after the other, (B, N, D) -> (windows B, 2 D).
+
+    Parameters
+    ----------
+    z : Tensor of shape (B, N, D)
+    parts : int
+        Of each axis: as many windows of series, ``parts**2`` of images.
+    shape : sequence of int, optional
+        Rows and columns of the tokens of images; None is (N,).
+    """
+    if shape is None or len(shape) == 1:
+        equal = windows(z.shape[1])[parts - 1 : 2 * parts - 1]
+        return torch.cat([global_pool(z[:, window]) for window in equal])
+    rows, columns = shape
+    grid = z.unflatten(1, (rows, columns))
+    places = grid_windows((rows, columns), parts)
+    return torch.cat([global_pool(grid[:, row, column].flatten(1, 2)) for row, column in places])
 
 
 def global_pool(z: Tensor) -> Tensor:
@@ -154,12 +179,13 @@ def diagnose(features: np.ndarray) -> dict[str, float]:
 
 
 class SSLVQTokenizer(_SingleVQBase):
-    """Tokenizer of time series by a VQ-VAE with a self-supervised branch ("NC-VQVAE").
+    """Tokenizer of series and images by a VQ-VAE with a self-supervised branch ("NC-VQVAE").
 
     While the vector-quantised autoencoder learns to reconstruct, a joint-embedding loss
     asks that the quantised vectors of a series and of an augmented view of it agree, as a
     whole, by halves and by quarters, so that the codes hold what the augmentations leave
-    alone as well as the shape.
+    alone as well as the shape. Images are taken as `VQTokenizer` takes them, and compared as a
+    whole and by quadrants.
 
     Parameters
     ----------
@@ -170,7 +196,7 @@ class SSLVQTokenizer(_SingleVQBase):
     augmentations : str, Augmentation, tuple of these or None, default="auto"
         What makes the second view: a key of `vqssl.augmentations.AUGMENTATIONS`, a part,
         or several, applied one after the other. None compares a series with itself.
-        "auto" chooses without labels, see Notes.
+        "auto" chooses without labels, see Notes. Each must be for what X holds, series or images.
     ssl_weight : float or "auto", default="auto"
         Weight of the loss between views beside the reconstruction. "auto" is the loss's
         own ``default_weight``; 0 leaves the branch out.
@@ -184,7 +210,7 @@ class SSLVQTokenizer(_SingleVQBase):
     quantizer : str or Quantizer, default="ema"
         How the codebook is learned: a key of `vqssl.quantizers.QUANTIZERS` or a part.
     compression : int or "auto", default="auto"
-        Time points per token, as in `VQTokenizer`.
+        Time points per token, or pixels along each side, as in `VQTokenizer`.
     scaling : {"dataset", "series"} or None, default="dataset"
         Standardisation of the input, as in `VQTokenizer`.
     difference_weight : float, default=0.0
@@ -228,7 +254,10 @@ class SSLVQTokenizer(_SingleVQBase):
         Slices of the token axis, coarse to fine; one here.
     token_spans_ : ndarray of shape (n_tokens, 2), int64
         Start and stop of the time points [start, stop) that each token stands for; they
-        tile the series.
+        tile the series. Of images, shape (n_tokens, 4): start and stop of the rows, then of the
+        columns.
+    token_shape_ : tuple of int
+        (n_tokens,); of images the rows and columns of tokens, which lie row by row.
     n_tokens_ : int
         N, tokens per series.
     perplexity_ : list of float
@@ -272,7 +301,8 @@ class SSLVQTokenizer(_SingleVQBase):
     ``augmentations="auto"`` looks at views of up to 200 training series: noise, amplitude,
     slope, magnitude warp and window warp are used, one after the other, but for those
     after which fewer than 15 percent of the views are nearest, by Euclidean distance, to
-    their own series. Order-breaking augmentations are never chosen.
+    their own series. Order-breaking augmentations are never chosen. For images the candidates
+    are noise, amplitude, shift, affine and resized crop; flips are never chosen.
 
     References
     ----------
@@ -383,6 +413,18 @@ class SSLVQTokenizer(_SingleVQBase):
             self.augmentations_ = choose_augmentations(model.scaler, series, generator)
         else:
             self.augmentations_ = self._given_augmentations()
+            kind = kind_of(series.shape[1:])
+            for augmentation in self.augmentations_:
+                if kind not in augmentation.takes:
+                    names = ", ".join(
+                        repr(name)
+                        for name in sorted(AUGMENTATIONS)
+                        if kind in AUGMENTATIONS[name].takes
+                    )
+                    raise ValueError(
+                        f"augmentations must be for {kind}, as {names} are; got {augmentation!r}, "
+                        f"and X has {kind} of shape {series.shape[1:]}."
+                    )
 
     def _task(self, model: nn.Module, batch_size: int) -> nn.Module:
         assert isinstance(model, VQVAE)

@@ -1,4 +1,4 @@
-"""VQ-VAE (van den Oord, Vinyals, Kavukcuoglu 2017) as a tokenizer of series."""
+"""VQ-VAE (van den Oord, Vinyals, Kavukcuoglu 2017) as a tokenizer of series and images."""
 
 import numbers
 from typing import Any, ClassVar
@@ -12,6 +12,7 @@ from vqssl._parts import resolve
 from vqssl._scaler import Scaler, check_scaling
 from vqssl._validation import check_count, check_probability
 from vqssl.backbones import BACKBONES, Backbone
+from vqssl.backbones._base import token_shape
 from vqssl.backbones._compression import check_compression, compression_of
 from vqssl.quantizers import QUANTIZERS, Quantizer, QuantizerModule
 from vqssl.tokenizers._base import BaseTokenizer, TokenModel, cells
@@ -74,7 +75,7 @@ class VQVAE(TokenModel):
 
 
 def make_vqvae(
-    series_shape: tuple[int, int],
+    series_shape: tuple[int, ...],
     n_codes: int,
     code_dim: int,
     backbone: Backbone,
@@ -83,17 +84,18 @@ def make_vqvae(
     scaling: str | None,
     difference_weight: float,
 ) -> VQVAE:
-    """Build a VQ-VAE for series of shape (C, L)."""
-    n_channels, length = series_shape
-    encoder, decoder = backbone.build(n_channels, length, code_dim, compression)
+    """Build a VQ-VAE for series of shape (C, L) or images of shape (C, H, W)."""
+    n_channels, *size = series_shape
+    encoder, decoder = backbone.build_for(series_shape, code_dim, compression)
     model = VQVAE(
-        Scaler(n_channels, scaling),
+        Scaler(n_channels, scaling, len(size)),
         encoder,
         quantizer.build(n_codes, code_dim),
         decoder,
-        ReconstructionLoss(n_channels, difference_weight),
+        ReconstructionLoss(n_channels, difference_weight, len(size)),
     )
-    model.token_spans = cells(length, compression)
+    model.token_shapes = [token_shape(size, compression)]
+    model.token_spans = cells(size, compression)
     n_tokens = len(model.token_spans)
     model.code_sizes = [model.quantizer.n_codes] * n_tokens
     model.token_groups = [slice(0, n_tokens)]
@@ -162,18 +164,19 @@ class _SingleVQBase(_VQBase):
             int(self.code_dim),
             resolve(self.backbone, "backbone", Backbone, BACKBONES),
             resolve(self.quantizer, "quantizer", Quantizer, QUANTIZERS),
-            compression_of(self.compression, self._series_shape[1]),
+            compression_of(self.compression, self._series_shape[1:]),
             self.scaling,
             float(self.difference_weight),
         )
 
 
 class VQTokenizer(_SingleVQBase):
-    """Tokenizer of time series by a vector-quantised autoencoder (VQ-VAE).
+    """Tokenizer of time series and images by a vector-quantised autoencoder (VQ-VAE).
 
     Series become short sequences of integers from a learned codebook, from which they
     can be reconstructed; `transform` makes of the codes one vector per series, ready for
-    any scikit-learn estimator.
+    any scikit-learn estimator. Arrays of four axes, (n_samples, n_channels, height, width), are
+    images; what is said of series holds for them, too.
 
     Parameters
     ----------
@@ -187,7 +190,9 @@ class VQTokenizer(_SingleVQBase):
         How the codebook is learned: a key of `vqssl.quantizers.QUANTIZERS` or a part.
     compression : int or "auto", default="auto"
         Time points per token. "auto" is 2 for series of up to 64 points, 4 for up to 512,
-        and beyond that as many as give about 128 tokens.
+        and beyond that as many as give about 128 tokens. Of images, pixels per token along each
+        side: 2 where the longer one has up to 16 pixels, 4 up to 64, and beyond that as many as
+        give 16 tokens along it.
     scaling : {"dataset", "series"} or None, default="dataset"
         Standardisation of the input. "dataset": by one mean and deviation per channel
         over the training set, undone on the way out. "series": each series and channel by
@@ -196,7 +201,8 @@ class VQTokenizer(_SingleVQBase):
     difference_weight : float, default=0.0
         Share of the error of first differences in the reconstruction error, in [0, 1]; the rest
         is that of the values. 0 is the published loss; 0.5 keeps fast detail of little variance,
-        which generation gains from.
+        which generation gains from. Images have differences from row to row and from column to
+        column.
     output : {"features", "latent", "quantized", "codes", "histogram"}, default="features"
         What `transform` returns; can be changed on a fitted tokenizer.
 
@@ -206,9 +212,13 @@ class VQTokenizer(_SingleVQBase):
           of 0 to 16 tokens; then code frequencies. Every column is standardised by the
           training set, and every scale, the autocovariances and the frequencies are weighed
           to the same total variance (scales along principal axes to four times that). A
-          function of the codes. Width 45 (D + A) + 9 A^2 + K.
+          function of the codes. Width 45 (D + A) + 9 A^2 + K. Of images, the windows are the
+          whole, its four quadrants and their sixteen, the lags are nine steps of up to 3 tokens
+          by rows and columns, and means over 8 x 8 places, standardised by one deviation and
+          weighed four times as much, come before the frequencies. Width
+          63 (D + A) + 9 A^2 + 64 D + K.
         - "latent": the same of the latents before quantisation, without code frequencies.
-          Width 45 (D + A) + 9 A^2.
+          Width 45 (D + A) + 9 A^2, of images 63 (D + A) + 9 A^2 + 64 D.
         - "quantized": the quantised vectors, flattened. Width N D.
         - "codes": the codes as numbers. Width N.
         - "histogram": code frequencies. Width K.
@@ -249,7 +259,10 @@ class VQTokenizer(_SingleVQBase):
         Slices of the token axis, coarse to fine; one here.
     token_spans_ : ndarray of shape (n_tokens, 2), int64
         Start and stop of the time points [start, stop) that each token stands for; they
-        tile the series.
+        tile the series. Of images, shape (n_tokens, 4): start and stop of the rows, then of the
+        columns.
+    token_shape_ : tuple of int
+        (n_tokens,); of images the rows and columns of tokens, which lie row by row.
     n_tokens_ : int
         N, tokens per series.
     perplexity_ : list of float
@@ -281,7 +294,8 @@ class VQTokenizer(_SingleVQBase):
     w = `difference_weight`, e the error of the series, and r the variance of the training
     series over that of their first differences, channel by channel, at most 10,000. The two
     errors are equal for errors with the spectrum of the series. Series of one point have no
-    differences; the first error then stands alone.
+    differences; the first error then stands alone. Of images the second is the mean over both
+    sides, of the errors and of the differences that r is made of.
 
     References
     ----------
@@ -301,6 +315,16 @@ class VQTokenizer(_SingleVQBase):
     (20, 9160)
     >>> bool(tokenizer.score(X) > 0.5)
     True
+
+    Images have four axes; here handwritten digits of 8 x 8 pixels, in 4 x 4 tokens.
+
+    >>> from sklearn.datasets import load_digits
+    >>> digits = load_digits().images[:200, None]
+    >>> tokenizer = VQTokenizer(n_codes=16, max_iter=20, random_state=0).fit(digits)
+    >>> tokenizer.encode(digits).shape, tokenizer.token_shape_
+    ((200, 16), (4, 4))
+    >>> tokenizer.decode(tokenizer.encode(digits)).shape
+    (200, 1, 8, 8)
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
