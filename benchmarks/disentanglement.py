@@ -166,20 +166,29 @@ def report(lines):
 
 
 def print_correlations(lines, labels):
-    """Spearman's rank correlation over the methods of a seed, mean over seeds."""
-    columns = (*SCORES, *labels)
-    matrices = []
-    for seed in sorted({line["seed"] for line in lines}):
-        mine = [line for line in lines if line["seed"] == seed]
-        if len(mine) > 2:
-            table = np.array([[line[name] for name in columns] for line in mine])
-            matrices.append(spearmanr(table).statistic)
-    if not matrices:
+    """Spearman's rank correlation over the methods of a seed, mean over seeds that have all."""
+    n_methods = len({line["method"] for line in lines})
+    seeds = sorted({line["seed"] for line in lines})
+    by_seed = [[line for line in lines if line["seed"] == seed] for seed in seeds]
+    complete = [mine for mine in by_seed if len(mine) == n_methods]
+    if n_methods < 3 or not complete:
         return
-    mean = np.nanmean(matrices, axis=0)
-    print("\nrank correlations over methods, mean over seeds")
+    # What is the same for all methods has no rank: boosting makes no split of ten labels.
+    columns = [
+        name
+        for name in (*SCORES, *labels)
+        if all(len({line[name] for line in mine}) > 1 for mine in complete)
+    ]
+    mean = np.mean(
+        [spearmanr([[line[name] for name in columns] for line in mine]).statistic
+         for mine in complete],
+        axis=0,
+    )  # fmt: skip
+    print(f"\nrank correlations over {n_methods} methods, mean over {len(complete)} seeds")
     print(" " * 16 + " ".join(f"{name[:10]:>10}" for name in columns))
-    for name, row in zip(SCORES, mean, strict=False):
+    for name, row in zip(columns, mean, strict=True):
+        if name not in SCORES:
+            continue
         print(f"{name:15} " + " ".join(f"{value:10.2f}" for value in row))
 
 
