@@ -22,7 +22,7 @@ export OMP_NUM_THREADS ?= 1
 
 help:
 	@echo "make demo    install into $(VENV) if needed, then run examples/quickstart.py"
-	@echo "make test    install into $(VENV) if needed, then run the tests and doctests"
+	@echo "make test    install into $(VENV) if needed, then run the tests and doctests, on all cores"
 	@echo "make check   install into $(VENV) if needed, then run ruff and mypy"
 	@echo "make clean   remove caches and build products; $(VENV) stays"
 
@@ -30,7 +30,7 @@ demo: $(STAMP)
 	$(BIN)/python examples/quickstart.py
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST_FLAGS)
 
 check: $(STAMP)
 	$(BIN)/python -m ruff check .

@@ -245,10 +245,16 @@ def test_channels_are_scaled_over_all_pixels_of_the_data_set():
 
 
 @pytest.mark.parametrize(
-    "refused", [BandVQTokenizer(**SMALL), MaskGITGenerator(BandVQTokenizer(**SMALL), **SHARED)]
+    ("refused", "name"),
+    [
+        (BandVQTokenizer(**SMALL), "BandVQTokenizer"),
+        (MaskGITGenerator(BandVQTokenizer(**SMALL), **SHARED), "BandVQTokenizer"),
+        (CPCEncoder(**SHARED), "CPCEncoder"),
+        (GreedyInfoMaxEncoder(**SHARED), "GreedyInfoMaxEncoder"),
+    ],
 )
-def test_bands_of_frequency_refuse_images(refused):
-    match = r"X must hold series.* for BandVQTokenizer; got images of shape \(1, 7, 5\)"
+def test_what_is_of_time_refuses_images(refused, name):
+    match = rf"X must hold series.* for {name}; got images of shape \(1, 7, 5\)"
     with pytest.raises(ValueError, match=match):
         refused.fit(X)
     assert not hasattr(refused, "model_")

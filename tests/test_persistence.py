@@ -1119,6 +1119,7 @@ def test_every_public_estimator_and_part_can_be_in_a_file():
         "augmentations",
         "autoencoders",
         "backbones",
+        "encoders",
         "losses",
         "quantizers",
         "tokenizers",

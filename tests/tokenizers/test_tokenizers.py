@@ -593,6 +593,8 @@ def test_an_ssl_weight_of_zero_is_the_tokenizer_without_the_branch_bit_for_bit(a
 @pytest.mark.parametrize("channels", [None, 3])
 def test_every_augmentation_trains_by_name_and_as_a_part(name, channels):
     series = make_series(channels=channels)
+    if "series" not in AUGMENTATIONS[name].takes:
+        series = series.reshape(len(series), -1, 4, 6)  # images
     by_name = ssl_tokenizer(augmentations=name).fit(series)
     by_part = ssl_tokenizer(augmentations=AUGMENTATIONS[name]()).fit(series)
     assert [type(part) for part in by_name.augmentations_] == [AUGMENTATIONS[name]]
@@ -708,10 +710,10 @@ SSL_PARAMETERS = {
         (VICReg, "'ssl' parameter"),
     ],
     "augmentations": [
-        ("jitter", "augmentations must be one of 'amplitude', .*'window_warp' or .*; got 'jitter'"),
-        (("noise", "jitter"), "augmentations must be one of 'amplitude', .*; got 'jitter'"),
+        ("jitter", "augmentations must be one of 'affine', .*'window_warp' or .*; got 'jitter'"),
+        (("noise", "jitter"), "augmentations must be one of 'affine', .*; got 'jitter'"),
         (GaussianNoise(sd=-1), "sd must be a finite number of at least 0; got -1"),
-        (("noise", 3), "augmentations must be one of 'amplitude', .*; got 3"),
+        (("noise", 3), "augmentations must be one of 'affine', .*; got 3"),
         ((GaussianNoise,), r"Did you mean GaussianNoise\(\)\?"),
         (5, "'augmentations' parameter"),
     ],
