@@ -37,3 +37,9 @@ class WeightAverage:
         held = [weight.clone() for weight in self.weights]
         torch._foreach_copy_(self.weights, self.other)
         torch._foreach_copy_(self.other, held)
+
+    @torch.no_grad()
+    def take_up(self, steps: int, other: list[Tensor]) -> None:
+        """Go on from where another average was between two periods."""
+        self.steps = steps
+        torch._foreach_copy_(self.other, [tensor.to(self.other[0].device) for tensor in other])

@@ -3,6 +3,7 @@
 import copy
 import math
 import numbers
+import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 
 from vqssl._batches import Rows, as_tensor, count_batches, filled
 from vqssl._callbacks import CallbackSupportMixin, with_callbacks
+from vqssl._checkpoint import Checkpoint
+from vqssl._conditions import describe, describe_array
 from vqssl._parts import refuse_nested_names
 from vqssl._persistence import write_file
 from vqssl._seed import initialise, make_generator, materialise, spawn_seeds
@@ -26,6 +29,7 @@ from vqssl._training import (
     Progress,
     TermNet,
     check_callbacks,
+    check_resumable,
     read_history,
     unfitted,
 )
@@ -54,6 +58,7 @@ _SHARED_TYPES: dict[str, list[Any]] = {
     "validation_fraction": [numbers.Real],
     "device": [str, torch.device],
     "precision": [str],
+    "checkpoint_dir": [str, os.PathLike, None],
     "callbacks": [list, tuple, None],
     "net_params": [dict, None],
     "random_state": ["random_state"],
@@ -63,8 +68,8 @@ _SHARED_TYPES: dict[str, list[Any]] = {
 
 # Arguments of the net that follow from the estimator's own parameters.
 _OWNED = {
-    "callbacks", "device", "generator", "max_epochs", "max_iter", "module", "n_stages",
-    "order", "period", "train_split", "validation_data",
+    "callbacks", "checkpoint", "device", "generator", "max_epochs", "max_iter", "module",
+    "n_stages", "order", "period", "train_split", "validation_data",
 }  # fmt: skip
 
 
@@ -83,6 +88,8 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     input_shape_: tuple[int, ...]
     _task_weights: dict[str, np.ndarray]
 
+    checkpoint_dir: str | os.PathLike[str] | None
+
     # Parameters and fitted sizes that `_build` reads; partial_fit cannot go on with the model
     # when one of the parameters changes.
     _shaping: ClassVar[tuple[str, ...]] = ()
@@ -98,6 +105,10 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     # Arguments of the net that differ from its own defaults; net_params may change them.
     _net_defaults: ClassVar[dict[str, Any]] = {}
+
+    # Where an estimator that is fitted inside puts its checkpoints; see `_fit_inside`.
+    _inner_folder: str | os.PathLike[str] | None = None
+    _is_inside: bool = False
 
     # Hooks of subclasses ------------------------------------------------------------------
 
@@ -213,6 +224,19 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         finally:
             self.__dict__.pop("_interrupted_fit_is_usable", None)
 
+    def _fit_inside(self, X: Any, folder: str) -> Self:
+        """Fit as part of another fit, whose checkpoints hold those of this one in a folder.
+
+        The last one stays: where the fit around it goes on, this one is over at once.
+        """
+        given = self.checkpoint_dir
+        self.checkpoint_dir, self._is_inside = folder, True
+        try:
+            return self.fit(X)
+        finally:
+            self.checkpoint_dir = given
+            self.__dict__.pop("_is_inside", None)
+
     def _restore(self, before: dict[str, Any]) -> None:
         # The names of scikit-learn's callbacks stay: its decorator takes them down.
         for name in set(vars(self)) - set(before):
@@ -226,6 +250,26 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         self._check_parameters()
         device = self._device()
         series = self._check_X(X, reset=not go_on)
+        if one_pass or self.checkpoint_dir is None:
+            return self._train(X, y, series, device, go_on, one_pass, None)
+        check_callbacks(self.callbacks)
+        check_resumable(self.callbacks)
+        with Checkpoint(self.checkpoint_dir, keep=self._is_inside) as checkpoint:
+            self._train(X, y, series, device, go_on, one_pass, checkpoint)
+            checkpoint.finish()
+        return self
+
+    def _train(
+        self,
+        X: Any,
+        y: Any,
+        series: np.ndarray,
+        device: torch.device,
+        go_on: bool,
+        one_pass: bool,
+        checkpoint: Checkpoint | None,
+    ) -> Self:
+        """Train on `X`, which `series` is after the checks."""
         options = dict(self.net_params or {})
         if taken_over := sorted(_OWNED & options.keys()):
             raise ValueError(
@@ -235,13 +279,21 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         check_callbacks(self.callbacks)
         n_threads = check_count(options.pop("n_threads", 1), "n_threads")
 
+        # Before seeds are drawn, which moves a RandomState.
+        conditions = {} if checkpoint is None else self._conditions(series, device)
         # One seed per use, so that changing one use does not shift the others.
         seeds = spawn_seeds(self.random_state, 6)
+        if checkpoint is not None:
+            seeds = checkpoint.begin(conditions, seeds)
         if go_on:
             # Each call of partial_fit draws numbers of its own.
             seeds = [(seed + 1_000_003 * self.n_iter_) % 2**31 for seed in seeds]
         weights, order, split, statistics = (make_generator(seed) for seed in seeds[:4])
+        self._inner_folder = None if checkpoint is None else checkpoint.folder
         arrays = self._training_arrays(X, y, series, seeds[5], go_on)
+        del self._inner_folder
+        if checkpoint is not None:
+            checkpoint.check_arrays([describe_array(array) for array in arrays[1:]])
         training, held_out = (Rows(arrays), None) if one_pass else self._split(arrays, split)
         subsample = training.sample(STATISTICS_SAMPLE, statistics)
         batch_size = min(int(self.batch_size), len(training))
@@ -270,6 +322,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 "n_stages": self._n_stages(),
                 "precision": self.precision,
                 "validation_data": held_out,
+                "checkpoint": checkpoint,
                 "lr": float(self.lr),
                 "batch_size": batch_size,
                 "callbacks": [
@@ -291,6 +344,13 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             self._keep(net, model, taken, subsample, statistics)
             context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
+
+    def _conditions(self, series: np.ndarray, device: torch.device) -> dict[str, Any]:
+        """What the weights depend on, as text: parameters, series and device."""
+        params = {name: describe(value) for name, value in self.get_params(deep=False).items()}
+        for name in ("checkpoint_dir", "verbose"):
+            _drop(params, name)
+        return {**params, "device": str(device), "X": describe_array(series)}
 
     def _make_model(
         self,
@@ -594,12 +654,15 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         Parameters
         ----------
         path : str or os.PathLike
-            The file; an existing one is replaced at once, when the new one is complete.
+            The file; an existing one is replaced at once, when the new one is complete. A
+            link is followed.
 
         Raises
         ------
         TypeError
             If a parameter holds an object that a file cannot hold, such as a callback.
+        OSError
+            If `path` is a folder or read-only, or the disk is full. What was there before stays.
 
         See Also
         --------
@@ -655,6 +718,14 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _check_is_fitted(self) -> None:
         check_is_fitted(self)
+
+
+def _drop(description: dict[str, Any], name: str) -> None:
+    """Take a parameter out of a description, also out of the estimators in it."""
+    description.pop(name, None)
+    for value in description.values():
+        if isinstance(value, dict):
+            _drop(value, name)
 
 
 def spread_classes(labels: np.ndarray) -> np.ndarray:

@@ -70,6 +70,9 @@ class Batches:
         self.index = torch.from_numpy(rows.index)
         self.device = device
         self.generator = generator
+        # Where a pass is: the generator before it, and how many of its batches are given out.
+        self.pass_state: Tensor | None = None
+        self.n_given = 0
         self.n_batches = count_batches(len(rows), batch_size)
         self.resident: list[Tensor] | None = None
         if device.type == "cuda":
@@ -80,14 +83,21 @@ class Batches:
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         """One pass over the rows."""
+        return self._pass(0)
+
+    def _pass(self, skip: int) -> Iterator[list[Tensor]]:
+        """One pass over the rows without its first batches."""
         order = self.index
+        self.n_given = skip
         if self.generator is not None:
+            self.pass_state = self.generator.get_state()
             order = order[torch.randperm(len(order), generator=self.generator)]
         if self.resident is not None:
             order = send(order, self.device)
         # One by one: a pass over a hundred million rows has millions of batches.
         size, n_larger = divmod(len(order), self.n_batches)
-        for i in range(self.n_batches):
+        for i in range(skip, self.n_batches):
+            self.n_given = i + 1
             start = i * size + min(i, n_larger)
             rows = order[start : start + size + (i < n_larger)]
             if self.resident is not None:
@@ -96,8 +106,9 @@ class Batches:
                 index = rows.numpy()
                 yield [send(as_tensor(array[index]), self.device) for array in self.arrays]
 
-    def forever(self) -> Iterator[list[Tensor]]:
-        """Pass after pass, without an end."""
+    def forever(self, skip: int = 0) -> Iterator[list[Tensor]]:
+        """Pass after pass, without an end; the first one without its first `skip` batches."""
+        yield from self._pass(skip)
         while True:
             yield from self
 

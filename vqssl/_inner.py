@@ -1,5 +1,6 @@
 """An estimator inside another: a clone of it is fitted, or it is used as it is."""
 
+import os
 from typing import Any
 
 from sklearn.base import clone
@@ -11,7 +12,15 @@ from vqssl._seed import seed_parts
 from vqssl._validation import warn_user
 
 
-def fit_inner(given: Any, default: Any, X: Any, seed: int, option: str, owner: str) -> Any:
+def fit_inner(
+    given: Any,
+    default: Any,
+    X: Any,
+    seed: int,
+    option: str,
+    owner: str,
+    folder: str | os.PathLike[str] | None = None,
+) -> Any:
     """Return a fitted clone of an estimator, or a frozen one as it is.
 
     Parameters
@@ -28,6 +37,9 @@ def fit_inner(given: Any, default: Any, X: Any, seed: int, option: str, owner: s
         Name of the parameter.
     owner : str
         What has it, for the warning: "a generator".
+    folder : str, os.PathLike or None
+        Checkpoints of the fit around it; those of the inner one go to a folder inside, and its
+        last one stays until the fit around it removes it. A class that is not vqssl's has none.
 
     Returns
     -------
@@ -48,6 +60,8 @@ def fit_inner(given: Any, default: Any, X: Any, seed: int, option: str, owner: s
             f"FrozenEstimator({option}), from sklearn.frozen, to use it as it is."
         )
     seed_parts(inner, seed)
+    if folder is not None and hasattr(inner, "_fit_inside"):
+        return inner._fit_inside(X, os.path.join(folder, option))
     inner.fit(X)
     return inner
 

@@ -1,7 +1,8 @@
-"""vqssl.load: estimators from files, of public classes only."""
+"""vqssl.load: estimators from files, of public classes and those a caller trusts."""
 
 import inspect
 import os
+from collections.abc import Callable, Iterable
 
 import torch
 from sklearn.base import BaseEstimator
@@ -20,7 +21,7 @@ from vqssl import (
 )
 from vqssl._base import TorchEstimator
 from vqssl._persistence import current_versions, read_file
-from vqssl._tree import from_tree, public_name
+from vqssl._tree import from_tree, own_name, public_name
 
 _FOLDERS = (
     augmentations,
@@ -58,13 +59,18 @@ def _find_classes() -> dict[str, type]:
 _CLASSES = _find_classes()
 
 
-def load(path: str | os.PathLike[str]) -> TorchEstimator | generators.AnomalyDetector:
+def load(
+    path: str | os.PathLike[str], *, trusted: Iterable[type] = ()
+) -> TorchEstimator | generators.AnomalyDetector:
     """Read an estimator from a file that its ``save`` wrote.
 
     Parameters
     ----------
     path : str or os.PathLike
-        The file.
+        The file; a link is followed.
+    trusted : iterable of classes, default=()
+        Estimators and parts of your own that the file may name, built on classes of vqssl. Their
+        code is executed, with parameters and arrays from the file.
 
     Returns
     -------
@@ -77,13 +83,23 @@ def load(path: str | os.PathLike[str]) -> TorchEstimator | generators.AnomalyDet
     FileNotFoundError, IsADirectoryError
         If `path` is no file.
     ValueError
-        If the file is cut short, altered, written by a newer vqssl or by something else.
+        If the file is cut short, altered, written by a newer vqssl or by something else, or names
+        a class that is not in `trusted`. Whatever is in a file, this is the only error that it
+        causes.
+    TypeError
+        If `trusted` holds something else than classes built on those of vqssl.
 
     Notes
     -----
     No code from the file is executed: it holds numbers and text only, and the names of
-    classes in it are looked up among vqssl's public ones. The checksum tells accidents, not
-    intent: who can write the file can write weights of his own.
+    classes in it are looked up among vqssl's public ones and `trusted`. The checksum tells
+    accidents, not intent: who can write the file can write weights of his own.
+
+    A pipeline with steps of other libraries is no estimator of vqssl's and has no ``save``: use
+    skops, for which every estimator here is one class to trust. Pickle and joblib work as well,
+    but execute what a file says. With ``blob = skops.io.dumps(pipeline)`` and
+    ``names = skops.io.get_untrusted_types(data=blob)``, which one should read,
+    ``skops.io.loads(blob, trusted=names)`` gives it back.
 
     A model that was trained on CUDA loads where there is none, and answers on the CPU.
 
@@ -102,9 +118,10 @@ def load(path: str | os.PathLike[str]) -> TorchEstimator | generators.AnomalyDet
     >>> np.array_equal(again.encode(X), tokenizer.encode(X))
     True
     """
+    resolve = _resolver(trusted)
     contents = read_file(path)
     try:
-        estimator = from_tree(contents.tree, contents.arrays, _resolve)
+        estimator = from_tree(contents.tree, contents.arrays, resolve)
         if not isinstance(estimator, (TorchEstimator, generators.AnomalyDetector)):
             raise ValueError(f"it holds no estimator but a {type(estimator).__name__}.")
     except ValueError as error:
@@ -114,7 +131,28 @@ def load(path: str | os.PathLike[str]) -> TorchEstimator | generators.AnomalyDet
     return estimator
 
 
+def _resolver(trusted: Iterable[type]) -> Callable[[str], type]:
+    """Return what finds the class of a name among the public ones and those of the caller."""
+    own: dict[str, type] = {}
+    for cls in trusted:
+        name = own_name(cls) if isinstance(cls, type) and issubclass(cls, BaseEstimator) else None
+        if name is None:
+            raise TypeError(
+                "trusted must hold classes of your own that are built on estimators or parts of "
+                f"vqssl; got {cls!r}."
+            )
+        own[name] = cls
+
+    def resolve(name: str) -> type:
+        return own[name] if name in own else _resolve(name)
+
+    return resolve
+
+
 def _resolve(name: str) -> type:
     if name not in _CLASSES:
-        raise ValueError(f"it holds a {name!r}, which is no public estimator or part of vqssl.")
+        raise ValueError(
+            f"it holds a {name!r}, which is no public estimator or part of vqssl. If it is a class "
+            "of your own, pass the class in trusted=[...]."
+        )
     return _CLASSES[name]

@@ -69,6 +69,10 @@ def write_file(path: str | os.PathLike[str], tree: Any, arrays: Mapping[str, np.
         If the folder of the file does not exist.
     IsADirectoryError
         If `path` is a folder.
+    PermissionError
+        If the file is there and read-only.
+    OSError
+        If the disk is full or fails. What was there before stays.
     ValueError
         If `path` is something else than a file, or the tree is too large.
     """
@@ -157,6 +161,9 @@ def _target(path: str | os.PathLike[str]) -> str:
         raise FileNotFoundError(f"path must be in a folder that exists; there is no {folder}.")
     if os.path.exists(target) and not os.path.isfile(target):
         raise ValueError(f"path must be a regular file; got {name}.")
+    # The folder alone decides whether a file can be replaced.
+    if os.path.exists(target) and not os.access(target, os.W_OK):
+        raise PermissionError(f"path must be a file that may be written to; {name} is read-only.")
     return target
 
 

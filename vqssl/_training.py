@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from vqssl._average import WeightAverage
 from vqssl._batches import Batches, Rows
+from vqssl._checkpoint import Checkpoint
 from vqssl._precision import arithmetic
 from vqssl._validation import check_probability
 
@@ -25,6 +26,10 @@ _FUSED = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
 _WARM_UP = 0.05
 
 _REMEDY = "Lower lr, or lower the limit of the gradient with net_params={'gradient_clip': ...}."
+
+
+# What skorch's early stopping knows of the periods so far.
+_STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_")
 
 
 class StopTraining(Exception):
@@ -90,6 +95,8 @@ class TermNet(skorch.NeuralNet):
         Periods without a lower validation loss before training stops.
     validation_data : Rows or None
         Held-out rows.
+    checkpoint : Checkpoint or None
+        What training goes on from, if it has a state, and is written to.
     **kwargs
         See `skorch.NeuralNet`.
     """
@@ -109,6 +116,7 @@ class TermNet(skorch.NeuralNet):
         average_decay: float | None = None,
         patience: int = 10,
         validation_data: Rows | None = None,
+        checkpoint: Checkpoint | None = None,
         optimizer: Any = torch.optim.AdamW,
         **kwargs: Any,
     ) -> None:
@@ -133,6 +141,7 @@ class TermNet(skorch.NeuralNet):
         self.average_decay = average_decay
         self.patience = patience
         self.validation_data = validation_data
+        self.checkpoint = checkpoint
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
         if self.validation_data is None:
@@ -183,6 +192,8 @@ class TermNet(skorch.NeuralNet):
     def train(self, rows: Rows) -> None:
         """Initialise, then take the steps. KeyboardInterrupt restores the best and passes on."""
         self.steps_ = 0
+        self._stopped = False
+        self._batches_given = 0
         self._lowest: dict[str, float] = {}
         self.initialize()
         self._average = (
@@ -193,8 +204,12 @@ class TermNet(skorch.NeuralNet):
             for name in ("on_batch_begin", "on_batch_end", "on_grad_computed")
         }
         self.notify("on_train_begin", X=rows, y=None)
+        if self.checkpoint is not None and self.checkpoint.state is not None:
+            self._take_up(self.checkpoint.state)
+        n_periods = math.ceil((self.max_iter - self.steps_) / self.period)
         try:
-            self.fit_loop(rows)
+            if n_periods > 0 and not self._stopped:
+                self.fit_loop(rows, epochs=n_periods)
         except StopTraining:
             pass
         except BaseException:
@@ -227,8 +242,63 @@ class TermNet(skorch.NeuralNet):
                 if not isinstance(callback, EarlyStopping):
                     raise
                 stop = True
+        if method_name == "on_epoch_end" and self.checkpoint is not None:
+            self._stopped = stop
+            self.checkpoint.offer(self._state, last=stop or self.steps_ >= self.max_iter)
         if stop:
             raise StopTraining
+
+    # The state of training ----------------------------------------------------------------
+
+    def _state(self) -> dict[str, Any]:
+        """All that the steps to come depend on, at the end of a period."""
+        return {
+            "step": self.steps_,
+            "stopped": self._stopped,
+            "task": self.module_.state_dict(),
+            "optimizer": self.optimizer_.state_dict(),
+            "average": None
+            if self._average is None
+            else {"steps": self._average.steps, "other": self._average.other},
+            "generator": self.generator.get_state(),
+            "order": self._batches.pass_state,
+            "batches_given": self._batches.n_given,
+            "history": [_storable(row) for row in self.history],
+            "lowest": self._lowest,
+            "early_stopping": [
+                {name: getattr(callback, name) for name in _STOPPING if hasattr(callback, name)}
+                for callback in self._early_stopping()
+            ],
+        }
+
+    def _take_up(self, state: dict[str, Any]) -> None:
+        """Go on from a state, once everything has been started as for a whole training."""
+        self.steps_ = state["step"]
+        self._stopped = state["stopped"]
+        self.module_.load_state_dict(state["task"])
+        self.optimizer_.load_state_dict(state["optimizer"])
+        if self.schedule_ is not None:
+            rates = [group["lr"] for group in self.optimizer_.param_groups]
+            self.schedule_.last_epoch = self.steps_
+            self.schedule_._step_count = self.steps_ + 1
+            self.schedule_._last_lr = rates
+        if self._average is not None:
+            self._average.take_up(**state["average"])
+        self.generator.set_state(state["generator"])
+        self.order.set_state(state["order"])
+        self._batches_given = state["batches_given"]
+        self.history.extend(state["history"])
+        self._lowest.update(state["lowest"])
+        for callback, members in zip(self._early_stopping(), state["early_stopping"], strict=True):
+            for name, value in members.items():
+                setattr(callback, name, value)
+        if self.n_stages > 1 and self.decay_lr and self.steps_ < self.max_iter:
+            self.module_.begin_stage(self.steps_ * self.n_stages // self.max_iter)
+
+    def _early_stopping(self) -> list[EarlyStopping]:
+        return [callback for _, callback in self.callbacks_ if isinstance(callback, EarlyStopping)]
+
+    # Steps --------------------------------------------------------------------------------
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
         return X, self.validation_data
@@ -236,7 +306,8 @@ class TermNet(skorch.NeuralNet):
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         device = torch.device(self.device)
         if training:
-            return Batches(dataset, self.batch_size, device, self.order).forever()
+            self._batches = Batches(dataset, self.batch_size, device, self.order)
+            return self._batches.forever(skip=self._batches_given)
         return Batches(dataset, self.batch_size, device)
 
     def run_single_epoch(
@@ -435,6 +506,23 @@ def check_callbacks(callbacks: Sequence[Any] | None) -> None:
             )
 
 
+def check_resumable(callbacks: Sequence[Any] | None) -> None:
+    """Check that no callback decides about the weights by a state that a checkpoint lacks.
+
+    Raises
+    ------
+    ValueError
+        If a scheduler of learning rates is among them.
+    """
+    for given in callbacks or ():
+        callback = given[1] if isinstance(given, tuple) else given
+        if isinstance(callback, LRScheduler) or callback is LRScheduler:
+            raise ValueError(
+                "callbacks must hold no LRScheduler where there is a checkpoint_dir, which does "
+                f"not keep its state; got {given!r}. Set checkpoint_dir=None."
+            )
+
+
 def unfitted(callbacks: Sequence[Any] | None) -> list[Any]:
     """Return copies of a user's callbacks, so that a fit leaves nothing in the parameter.
 
@@ -444,6 +532,15 @@ def unfitted(callbacks: Sequence[Any] | None) -> list[Any]:
         (item[0], copy.copy(item[1])) if isinstance(item, tuple) else copy.copy(item)
         for item in callbacks or ()
     ]
+
+
+def _storable(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of skorch's history without what a callback has put there that is no number or text."""
+    plain = (bool, int, float, str, type(None), np.generic)
+    kept: dict[str, Any] = {name: value for name, value in row.items() if isinstance(value, plain)}
+    if "batches" in row:
+        kept["batches"] = [_storable(batch) for batch in row["batches"]]
+    return kept
 
 
 def _overrides(callback: Callback, name: str) -> bool:

@@ -53,10 +53,7 @@ def to_tree(value: Any) -> tuple[Any, dict[str, np.ndarray]]:
 
 
 def public_name(cls: type) -> str | None:
-    """Name of a class in a file; None where no public folder of vqssl offers the class.
-
-    A class of the user's own, also one derived from a public one, is not in the folders.
-    """
+    """Name of a class in a file; None where no public folder of vqssl offers the class."""
     if cls is FrozenEstimator:
         return f"sklearn.frozen.{cls.__name__}"
     package, _, rest = cls.__module__.partition(".")
@@ -65,6 +62,15 @@ def public_name(cls: type) -> str | None:
     if package != __name__.partition(".")[0] or cls.__name__ not in getattr(module, "__all__", ()):
         return None
     return f"{folder}.{cls.__name__}" if getattr(module, cls.__name__) is cls else None
+
+
+def own_name(cls: type) -> str | None:
+    """Name in a file of a user's own class; None where it is not built on one of vqssl."""
+    package = __name__.partition(".")[0]
+    packages = [base.__module__.partition(".")[0] for base in cls.__mro__]
+    if packages[0] == package or package not in packages:
+        return None
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 class _Writer:
@@ -166,7 +172,7 @@ class _Writer:
 
     def estimator(self, value: BaseEstimator, path: str) -> dict[str, Any]:
         cls = type(value)
-        name = public_name(cls)
+        name = public_name(cls) or own_name(cls)
         if name is None:
             self.refuse(value, path)
         params = value.get_params(deep=False)
@@ -198,8 +204,8 @@ class _Writer:
             else f"{what[0].upper()}{what[1:]} cannot be saved"
         )
         raise TypeError(
-            f"{subject}; a file holds numbers, text, arrays and vqssl's own estimators and parts "
-            f"only. {self.way_out(value)}"
+            f"{subject}; a file holds numbers, text, arrays and estimators and parts of vqssl, or "
+            f"built on its classes, only. {self.way_out(value)}"
         )
 
     def way_out(self, value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import os
 from typing import Any, ClassVar
 
 import numpy as np
@@ -77,6 +78,10 @@ class VAE(BaseAutoEncoder):
         "auto" is CUDA where there is one, else the CPU.
     precision : {"float32", "bfloat16"}, default="float32"
         Arithmetic of training; what comes after is in float32 or float64.
+    checkpoint_dir : str, os.PathLike or None, default=None
+        Folder for checkpoints, one `fit` at a time: after a crash, `fit` with the same
+        parameters and series goes on from the last one, on the CPU to the same bits. It is
+        removed at the end. `callbacks` start anew; `partial_fit` writes none.
     callbacks : list of skorch callbacks, default=None
         Called during training; copies are, the given ones stay as they are. An epoch is a
         period of up to 50 steps.
@@ -182,6 +187,7 @@ class VAE(BaseAutoEncoder):
         validation_fraction: float = 0.0,
         device: str | torch.device = "auto",
         precision: str = "float32",
+        checkpoint_dir: str | os.PathLike[str] | None = None,
         callbacks: Any = None,
         net_params: dict[str, Any] | None = None,
         random_state: Any = None,
@@ -200,6 +206,7 @@ class VAE(BaseAutoEncoder):
         self.validation_fraction = validation_fraction
         self.device = device
         self.precision = precision
+        self.checkpoint_dir = checkpoint_dir
         self.callbacks = callbacks
         self.net_params = net_params
         self.random_state = random_state

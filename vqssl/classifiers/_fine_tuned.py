@@ -1,5 +1,6 @@
 """TokenizerClassifier: the encoder of a tokenizer or autoencoder, fine-tuned with labels."""
 
+import os
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -98,6 +99,10 @@ class TokenizerClassifier(BaseClassifier):
         "auto" is CUDA where there is one, else the CPU.
     precision : {"float32", "bfloat16"}, default="float32"
         Arithmetic of fine-tuning; predictions are always made in float32.
+    checkpoint_dir : str, os.PathLike or None, default=None
+        Folder for checkpoints, one `fit` at a time: after a crash, `fit` with the same
+        parameters and series goes on from the last one, on the CPU to the same bits. It is
+        removed at the end. `callbacks` start anew; `partial_fit` writes none.
     callbacks : list of skorch callbacks, default=None
         Called during fine-tuning; copies are, the given ones stay as they are. An epoch is a
         period of up to 50 steps.
@@ -188,6 +193,7 @@ class TokenizerClassifier(BaseClassifier):
         validation_fraction: float = 0.0,
         device: str | torch.device = "auto",
         precision: str = "float32",
+        checkpoint_dir: str | os.PathLike[str] | None = None,
         callbacks: Any = None,
         net_params: dict[str, Any] | None = None,
         random_state: Any = None,
@@ -200,6 +206,7 @@ class TokenizerClassifier(BaseClassifier):
         self.validation_fraction = validation_fraction
         self.device = device
         self.precision = precision
+        self.checkpoint_dir = checkpoint_dir
         self.callbacks = callbacks
         self.net_params = net_params
         self.random_state = random_state
@@ -222,7 +229,7 @@ class TokenizerClassifier(BaseClassifier):
         if not go_on:
             default = SSLVQTokenizer(device=self.device)
             self.tokenizer_ = fit_inner(
-                self.tokenizer, default, X, seed, "tokenizer", "a classifier"
+                self.tokenizer, default, X, seed, "tokenizer", "a classifier", self._inner_folder
             )
             fitted = _unfrozen(self.tokenizer_)
             if fitted.input_shape_ != self.input_shape_:

@@ -70,6 +70,8 @@ class FrameDecoding(nn.Module):
 class _DecoderFit(TorchEstimator):
     """The training of decoders: what is kept of it is `model_` and `history_`."""
 
+    checkpoint_dir = None
+
     def __init__(
         self,
         encoder: EncoderModel,

@@ -299,12 +299,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Parameters
         ----------
         path : str or os.PathLike
-            The file; an existing one is replaced at once, when the new one is complete.
+            The file; an existing one is replaced at once, when the new one is complete. A
+            link is followed.
 
         Raises
         ------
         TypeError
             If a parameter holds an object that a file cannot hold, such as a callback.
+        OSError
+            If `path` is a folder or read-only, or the disk is full. What was there before stays.
 
         See Also
         --------

@@ -1,6 +1,7 @@
 """Autoregressive prior (van den Oord et al. 2017, section 3.3) over codes, as a generator."""
 
 import numbers
+import os
 from typing import Any, ClassVar
 
 import torch
@@ -155,6 +156,10 @@ class AutoregressiveGenerator(BaseGenerator):
     precision : {"float32", "bfloat16"}, default="float32"
         Arithmetic of training and of sampling; scores and features are always in float32 or
         float64.
+    checkpoint_dir : str, os.PathLike or None, default=None
+        Folder for checkpoints, one `fit` at a time: after a crash, `fit` with the same
+        parameters and series goes on from the last one, on the CPU to the same bits. It is
+        removed at the end. `callbacks` start anew; `partial_fit` writes none.
     callbacks : list of skorch callbacks, default=None
         Called while the prior trains; copies are, the given ones stay as they are. An epoch
         is a period of up to 50 steps.
@@ -258,6 +263,7 @@ class AutoregressiveGenerator(BaseGenerator):
         validation_fraction: float = 0.0,
         device: str | torch.device = "auto",
         precision: str = "float32",
+        checkpoint_dir: str | os.PathLike[str] | None = None,
         callbacks: Any = None,
         net_params: dict[str, Any] | None = None,
         random_state: Any = None,
@@ -275,6 +281,7 @@ class AutoregressiveGenerator(BaseGenerator):
         self.validation_fraction = validation_fraction
         self.device = device
         self.precision = precision
+        self.checkpoint_dir = checkpoint_dir
         self.callbacks = callbacks
         self.net_params = net_params
         self.random_state = random_state

@@ -162,7 +162,7 @@ class BaseGenerator(
         if not go_on:
             default = SSLVQTokenizer(difference_weight=0.5, device=self.device)
             self.tokenizer_ = fit_inner(
-                self.tokenizer, default, X, seed, "tokenizer", "a generator"
+                self.tokenizer, default, X, seed, "tokenizer", "a generator", self._inner_folder
             )
             self._take_sizes()
             self._score_seed = seed

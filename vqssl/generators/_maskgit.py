@@ -1,6 +1,7 @@
 """MaskGIT (Chang et al. 2022) as a generator of series and images."""
 
 import numbers
+import os
 from typing import Any, ClassVar
 
 import numpy as np
@@ -76,6 +77,10 @@ class MaskGITGenerator(BaseImputingGenerator):
     precision : {"float32", "bfloat16"}, default="float32"
         Arithmetic of training and of sampling; scores and features are always in float32 or
         float64.
+    checkpoint_dir : str, os.PathLike or None, default=None
+        Folder for checkpoints, one `fit` at a time: after a crash, `fit` with the same
+        parameters and series goes on from the last one, on the CPU to the same bits. It is
+        removed at the end. `callbacks` start anew; `partial_fit` writes none.
     callbacks : list of skorch callbacks, default=None
         Called while the prior trains; copies are, the given ones stay as they are. An epoch
         is a period of up to 50 steps.
@@ -201,6 +206,7 @@ class MaskGITGenerator(BaseImputingGenerator):
         validation_fraction: float = 0.0,
         device: str | torch.device = "auto",
         precision: str = "float32",
+        checkpoint_dir: str | os.PathLike[str] | None = None,
         callbacks: Any = None,
         net_params: dict[str, Any] | None = None,
         random_state: Any = None,
@@ -222,6 +228,7 @@ class MaskGITGenerator(BaseImputingGenerator):
         self.validation_fraction = validation_fraction
         self.device = device
         self.precision = precision
+        self.checkpoint_dir = checkpoint_dir
         self.callbacks = callbacks
         self.net_params = net_params
         self.random_state = random_state

@@ -1,6 +1,7 @@
 """Codes at several levels, "VQ-VAE-2" (Razavi, van den Oord and Vinyals 2019), for series."""
 
 import numbers
+import os
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -278,6 +279,10 @@ class HierarchicalVQTokenizer(_SingleVQBase):
         "auto" is CUDA where there is one, else the CPU.
     precision : {"float32", "bfloat16"}, default="float32"
         Arithmetic of training; `transform` always works in float32.
+    checkpoint_dir : str, os.PathLike or None, default=None
+        Folder for checkpoints, one `fit` at a time: after a crash, `fit` with the same
+        parameters and series goes on from the last one, on the CPU to the same bits. It is
+        removed at the end. `callbacks` start anew; `partial_fit` writes none.
     callbacks : list of skorch callbacks, default=None
         Called during training; copies are, the given ones stay as they are. An epoch is a
         period of up to 50 steps.
@@ -402,6 +407,7 @@ class HierarchicalVQTokenizer(_SingleVQBase):
         validation_fraction: float = 0.0,
         device: str | torch.device = "auto",
         precision: str = "float32",
+        checkpoint_dir: str | os.PathLike[str] | None = None,
         callbacks: Any = None,
         net_params: dict[str, Any] | None = None,
         random_state: Any = None,
@@ -424,6 +430,7 @@ class HierarchicalVQTokenizer(_SingleVQBase):
         self.validation_fraction = validation_fraction
         self.device = device
         self.precision = precision
+        self.checkpoint_dir = checkpoint_dir
         self.callbacks = callbacks
         self.net_params = net_params
         self.random_state = random_state

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import os
 import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -230,6 +231,10 @@ class SSLVQTokenizer(_SingleVQBase):
         "auto" is CUDA where there is one, else the CPU.
     precision : {"float32", "bfloat16"}, default="float32"
         Arithmetic of training; `transform` always works in float32.
+    checkpoint_dir : str, os.PathLike or None, default=None
+        Folder for checkpoints, one `fit` at a time: after a crash, `fit` with the same
+        parameters and series goes on from the last one, on the CPU to the same bits. It is
+        removed at the end. `callbacks` start anew; `partial_fit` writes none.
     callbacks : list of skorch callbacks, default=None
         Called during training; copies are, the given ones stay as they are. An epoch is a
         period of up to 50 steps.
@@ -351,6 +356,7 @@ class SSLVQTokenizer(_SingleVQBase):
         validation_fraction: float = 0.0,
         device: str | torch.device = "auto",
         precision: str = "float32",
+        checkpoint_dir: str | os.PathLike[str] | None = None,
         callbacks: Any = None,
         net_params: dict[str, Any] | None = None,
         random_state: Any = None,
@@ -374,6 +380,7 @@ class SSLVQTokenizer(_SingleVQBase):
         self.validation_fraction = validation_fraction
         self.device = device
         self.precision = precision
+        self.checkpoint_dir = checkpoint_dir
         self.callbacks = callbacks
         self.net_params = net_params
         self.random_state = random_state
