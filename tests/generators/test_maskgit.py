@@ -1,6 +1,7 @@
 """MaskGIT: the masks and loss of training, the bound of score_samples, options of sampling."""
 
 import copy
+import itertools
 import math
 import pickle
 
@@ -642,3 +643,22 @@ def test_samples_are_of_their_class(fits):
     right = generator.score_samples(X, Y).mean()
     wrong = generator.score_samples(X, Y[::-1]).mean()
     assert right > wrong + 1
+
+
+@every_grouping
+@pytest.mark.parametrize("order", ["halton", "confidence", "random"])
+def test_the_steps_of_sampling_only_add_codes_and_end_in_the_sample(fits, tokenizer, order):
+    generator = fits(tokenizer, conditional=True, n_steps=3, order=order)
+    y = np.tile(["a", "b"], 150)  # more than a block of random numbers
+    steps = generator.sample_steps(300, y, random_state=3)
+    coarse_to_fine = generator.token_groups_
+    assert steps.shape == (1 + sum(min(3, len(range(6)[g])) for g in coarse_to_fine), 300, 6)
+    assert (steps[0] == MASK).all()
+    assert_array_equal(steps[-1], generator.sample_codes(300, y, random_state=3))
+    for before, after in itertools.pairwise(steps):
+        known = before != MASK
+        assert_array_equal(after[known], before[known])
+        assert ((after != MASK).sum(1) > known.sum(1)).all()
+    if len(coarse_to_fine) > 1:
+        is_fine_known = (steps[:, :, coarse_to_fine[1]] != MASK).any(2)
+        assert (steps[:, :, coarse_to_fine[0]] != MASK).all(2)[is_fine_known].all()

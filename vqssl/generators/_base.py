@@ -317,6 +317,16 @@ class BaseGenerator(
         ValueError, TypeError
             If `n_samples`, `y` or a parameter that is read here is not acceptable.
         """
+        return self._draw_codes(n_samples, y, random_state, self._draw)
+
+    def _draw_codes(
+        self,
+        n_samples: int,
+        y: Any,
+        random_state: Any,
+        draw: Callable[[Any, Tensor, Draws], Tensor],
+    ) -> np.ndarray:
+        """Draw codes by ``draw(model, labels, draws)``, which gets some samples at a time."""
         self._check_is_fitted()
         n_samples = check_count(n_samples, "n_samples")
         self._check_sampling()
@@ -325,10 +335,10 @@ class BaseGenerator(
         seed = spawn_seeds(random_state, 1)[0]
         codes = np.empty((n_samples, self.n_tokens_), dtype=np.int64)
 
-        def draw(model: Any, rows: np.ndarray, draws: Draws) -> Tensor:
-            return self._draw(model, labels[rows].to(draws.device), draws)
+        def draw_some(model: Any, rows: np.ndarray, draws: Draws) -> Tensor:
+            return draw(model, labels[rows].to(draws.device), draws)
 
-        self._draw_rows(draw, np.arange(n_samples), seed, codes)
+        self._draw_rows(draw_some, np.arange(n_samples), seed, codes)
         return codes
 
     def _draw_rows(

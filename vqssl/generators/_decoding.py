@@ -203,6 +203,7 @@ def fill(
     temperature: float,
     choice_temperature: float,
     grid: Grid | None = None,
+    after_step: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
     """Draw the unknown codes in a few steps; known ones stay.
 
@@ -233,6 +234,8 @@ def fill(
         falls linearly to zero over the steps.
     grid : Grid or None, default=None
         Where the unknown tokens lie in an image, for the order "halton"; None is in a line.
+    after_step : callable or None, default=None
+        Gets the codes (B, N) after each step, for a look at what is known by then.
 
     Returns
     -------
@@ -268,6 +271,8 @@ def fill(
         codes = codes.scatter(1, at, torch.where(keep, drawn, codes.gather(1, at)))
         unknown = unknown.scatter(1, at, unknown.gather(1, at) & ~keep)
         left = after
+        if after_step is not None:
+            after_step(codes)
     return codes
 
 

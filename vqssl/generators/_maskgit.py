@@ -2,6 +2,7 @@
 
 import numbers
 import os
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -314,6 +315,54 @@ class MaskGITGenerator(BaseImputingGenerator):
         # batch size.
         return self._inference(log_probability, rows, double=True)
 
+    def sample_steps(
+        self, n_samples: int = 1, y: Any = None, *, random_state: Any = None
+    ) -> np.ndarray:
+        """Draw the codes of new series, and tell what is known of them after every step.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of series.
+        y : label or array-like of shape (n_samples,), default=None
+            One class for all series or one for each. None draws without a class.
+        random_state : int, RandomState instance or None, default=None
+            Decides what is drawn; see `sample`.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_steps + 1, n_samples, n_tokens), int64
+            -1 where a code is not known yet: everywhere at first, nowhere at last, where they
+            are what `sample_codes` returns. The steps of all groups of tokens follow each other.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `n_samples`, `y` or a parameter that is read here is not acceptable.
+
+        Examples
+        --------
+        >>> from vqssl import MaskGITGenerator, VQTokenizer
+        >>> from vqssl.datasets import make_cylinder_bell_funnel
+        >>> X, _ = make_cylinder_bell_funnel(60, random_state=0)
+        >>> tokenizer = VQTokenizer(n_codes=16, max_iter=50)
+        >>> generator = MaskGITGenerator(tokenizer, n_steps=4, max_iter=20, random_state=0).fit(X)
+        >>> steps = generator.sample_steps(random_state=0)
+        >>> (steps[:, 0] == -1).sum(1).tolist()
+        [32, 30, 23, 13, 0]
+        """
+        parts = []
+
+        def draw(model: Any, labels: Tensor, draws: Draws) -> Tensor:
+            codes = labels.new_full((len(labels), self.n_tokens_), MASK)
+            steps = [codes]
+            drawn = self._fill(model, codes, codes == MASK, labels, draws, steps.append)
+            parts.append(torch.stack(steps).cpu().numpy())
+            return drawn
+
+        self._draw_codes(n_samples, y, random_state, draw)
+        return np.concatenate(parts, axis=1)
+
     # Hooks --------------------------------------------------------------------------------
 
     def _draw(self, model: Any, labels: Tensor, draws: Draws) -> Tensor:
@@ -321,7 +370,13 @@ class MaskGITGenerator(BaseImputingGenerator):
         return self._fill(model, codes, codes == MASK, labels, draws)
 
     def _fill(
-        self, model: Any, codes: Tensor, unknown: Tensor, labels: Tensor, draws: Draws
+        self,
+        model: Any,
+        codes: Tensor,
+        unknown: Tensor,
+        labels: Tensor,
+        draws: Draws,
+        after_step: Callable[[Tensor], None] | None = None,
     ) -> Tensor:
         """Draw the unknown codes (B, N) group by group; finer groups are not seen, as in fit."""
         predict = guide(model.predict, labels, model.no_class, float(self.guidance_scale))
@@ -339,6 +394,7 @@ class MaskGITGenerator(BaseImputingGenerator):
                 temperature=float(self.temperature),
                 choice_temperature=float(self.choice_temperature),
                 grid=model.space.grid(number),
+                after_step=after_step,
             )
             codes = torch.where(inside, drawn, codes)
         return codes
