@@ -298,7 +298,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         subsample = training.sample(STATISTICS_SAMPLE, statistics)
         batch_size = min(int(self.batch_size), len(training))
         n_batches = count_batches(len(training), batch_size)
-        max_iter = n_batches if one_pass else int(self.max_iter)
+        max_iter = n_batches if one_pass else self._count_steps(len(training))
         period = max(1, min(50, max_iter // 20))
         taken = self.n_iter_ if go_on else 0
 
@@ -447,10 +447,14 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
         return [*callbacks, Period(begin, end)]
 
+    def _count_steps(self, n_samples: int) -> int:
+        """Number of optimizer steps of `fit` on so many training series; checks `max_iter`."""
+        return check_count(self.max_iter, "max_iter")
+
     def _check_shared_parameters(self) -> None:
         check_weight(self.lr, "lr", positive=True)
-        check_count(self.max_iter, "max_iter")
         check_count(self.batch_size, "batch_size")
+        self._count_steps(1)
         check_probability(self.validation_fraction, "validation_fraction", below_one=True)
         check_count(self.verbose, "verbose", minimum=0)
         if self.precision not in PRECISIONS:

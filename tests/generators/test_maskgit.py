@@ -662,3 +662,24 @@ def test_the_steps_of_sampling_only_add_codes_and_end_in_the_sample(fits, tokeni
     if len(coarse_to_fine) > 1:
         is_fine_known = (steps[:, :, coarse_to_fine[1]] != MASK).any(2)
         assert (steps[:, :, coarse_to_fine[0]] != MASK).all(2)[is_fine_known].all()
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "batch_size", "n_steps"),
+    [(20, 64, 1000), (125, 64, 1000), (250, 64, 2000), (250, 100, 1280), (10**6, 64, 3000)],
+)
+def test_automatic_steps_are_512_passes_within_bounds(n_samples, batch_size, n_steps):
+    assert MaskGITGenerator(batch_size=batch_size)._count_steps(n_samples) == n_steps
+
+
+def test_automatic_steps_are_taken(monkeypatch):
+    monkeypatch.setattr("vqssl.generators._maskgit._LEAST_STEPS", 7)
+    monkeypatch.setattr("vqssl.generators._maskgit._PASSES", 3)
+    generator = MaskGITGenerator(SymbolTokenizer(), **{**SMALL, "max_iter": "auto"})
+    assert generator.fit(X, Y).n_iter_ == 7  # 3 passes over 80 series by 32
+
+
+def test_no_other_word_is_a_number_of_steps():
+    generator = MaskGITGenerator(SymbolTokenizer(), **{**SMALL, "max_iter": "all"})
+    with pytest.raises(ValueError, match=r"max_iter must be 'auto' or an integer of at least 1"):
+        generator.fit(X, Y)

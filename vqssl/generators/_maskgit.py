@@ -20,6 +20,9 @@ from vqssl.generators._imputation import BaseImputingGenerator
 from vqssl.generators._masked import MaskedModelling, MaskedPrior
 from vqssl.generators._surprise import even_masks
 
+# Of `max_iter="auto"`. Large sets need the passes; few series are learned by heart long before.
+_PASSES, _LEAST_STEPS, _MOST_STEPS = 512, 1000, 3000
+
 
 class MaskGITGenerator(BaseImputingGenerator):
     """Generator of series and images by a masked prior over codes (MaskGIT).
@@ -63,8 +66,9 @@ class MaskGITGenerator(BaseImputingGenerator):
         what tells the class from others, at the cost of variety.
     lr : float, default=2e-3
         Largest learning rate of AdamW; it warms up and then follows a cosine to zero.
-    max_iter : int, default=1000
-        Number of optimizer steps of the prior.
+    max_iter : int or "auto", default="auto"
+        Number of optimizer steps of the prior. "auto" is 512 passes over the training series,
+        but at least 1,000 steps and at most 3,000.
     batch_size : int, default=64
         Series per step, at most as many as there are.
     validation_fraction : float, default=0.0
@@ -186,6 +190,7 @@ class MaskGITGenerator(BaseImputingGenerator):
         "n_steps": [numbers.Integral],
         "choice_temperature": [numbers.Real],
         **TorchEstimator._parameter_constraints,
+        "max_iter": [numbers.Integral, str],
     }
 
     def __init__(
@@ -202,7 +207,7 @@ class MaskGITGenerator(BaseImputingGenerator):
         choice_temperature: float = 4.5,
         guidance_scale: float = 1.0,
         lr: float = 2e-3,
-        max_iter: int = 1000,
+        max_iter: int | str = "auto",
         batch_size: int = 64,
         validation_fraction: float = 0.0,
         device: str | torch.device = "auto",
@@ -234,6 +239,16 @@ class MaskGITGenerator(BaseImputingGenerator):
         self.net_params = net_params
         self.random_state = random_state
         self.verbose = verbose
+
+    def _count_steps(self, n_samples: int) -> int:
+        if not isinstance(self.max_iter, str):
+            return super()._count_steps(n_samples)
+        if self.max_iter != "auto":
+            raise ValueError(
+                f"max_iter must be 'auto' or an integer of at least 1; got {self.max_iter!r}."
+            )
+        n_steps = _PASSES * n_samples // min(int(self.batch_size), n_samples)
+        return min(max(n_steps, _LEAST_STEPS), _MOST_STEPS)
 
     def _build_prior(self, space: CodeSpace, trunk: SequenceModule, n_classes: int) -> Prior:
         return MaskedPrior(space, trunk, n_classes)
