@@ -348,8 +348,10 @@ def test_a_full_disk_warns_and_leaves_the_earlier_checkpoint(where, tokenizer, f
         patch.setattr(where, full)
         message = r"checkpoint\.vqssl could not be written: .*No space left on device.*goes on"
         Watch.crash_at = 30
-        with pytest.raises(Crash), pytest.warns(UserWarning, match=message):
+        with pytest.raises(Crash), pytest.warns(UserWarning, match=message) as warned:
             tokenizer.fit(SERIES)
+    # Also where skorch lies between.
+    assert {str(warning.filename) for warning in warned} == {__file__}
     assert [path.name for path in folder.iterdir()] == [FILE]
     Watch.crash_at = None
     Watch.steps.clear()

@@ -10,6 +10,7 @@ import io
 import os
 import pickle
 import random
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -19,10 +20,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import sklearn
 import skops.io
 import torch
 from joblib import Parallel, delayed
 from numpy.testing import assert_allclose, assert_array_equal
+from numpydoc.docscrape import NumpyDocString
 from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
@@ -30,6 +33,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.svm import SVC
+from sklearn.utils.fixes import parse_version
 from skorch.callbacks import (
     Callback,
     Checkpoint,
@@ -101,6 +105,9 @@ ESTIMATORS = [
     VAE(**LATENT),
     VQTokenizer(**SMALL),
 ]
+
+# Trains nothing itself.
+DETECTOR = AnomalyDetector(MaskGITGenerator(**PRIOR))
 
 
 def make_series(n=12, length=24, channels=None, seed=0):
@@ -1055,6 +1062,55 @@ def test_an_unknown_parameter_is_refused(estimator):
         estimator.set_params(n_tokens=1)
 
 
+# -------------------------------------------------------------------------------------- HTML
+
+
+def html_of(estimator):
+    """The page without styles and scripts."""
+    return re.sub(r"<(style|script)>.*?</\1>", "", estimator._repr_html_(), flags=re.DOTALL)
+
+
+# Where scikit-learn shows attributes of a fit.
+SHOWS_FITTED = parse_version(sklearn.__version__) >= parse_version("1.9")
+
+
+@pytest.mark.parametrize("given", [*ESTIMATORS, DETECTOR], ids=lambda given: type(given).__name__)
+def test_the_page_of_an_estimator_shows_parameters_and_what_is_fitted(given):
+    estimator = clone(given)
+    name = type(estimator).__name__
+    html = html_of(estimator)
+    assert name in html
+    assert "Not fitted" in html
+    assert "history_" not in html
+    estimator.fit(X, Y)
+    html = html_of(estimator)
+    assert name in html
+    assert "Not fitted" not in html
+    if SHOWS_FITTED:
+        described = NumpyDocString(inspect.getdoc(type(estimator)))["Attributes"]
+        shown = [entry.name for entry in described if hasattr(estimator, entry.name)]
+        assert len(shown) > 3
+        assert not [entry for entry in shown if entry not in html]
+    for inner in ("tokenizer", "generator"):
+        if hasattr(estimator, inner):
+            assert type(getattr(estimator, inner)).__name__ in html
+
+
+def test_the_page_of_what_is_nested_shows_all_of_it():
+    tokenizer = VQTokenizer(**SMALL).fit(X)
+    generator = MaskGITGenerator(FrozenEstimator(tokenizer), max_iter=1)
+    html = html_of(make_pipeline(AnomalyDetector(generator)))
+    for name in ("Pipeline", "AnomalyDetector", "MaskGITGenerator", "FrozenEstimator"):
+        assert name in html
+    assert "VQTokenizer" in html
+    assert "ConvBackbone" in html
+
+
+def test_the_page_of_a_parameter_that_is_wrong_is_shown():
+    tokenizer = VQTokenizer(**SMALL).fit(X).set_params(output="pixels")
+    assert "pixels" in html_of(tokenizer)
+
+
 # ------------------------------------------------------------- scikit-learn's own callbacks
 
 
@@ -1138,6 +1194,14 @@ def test_the_progress_bar_of_scikit_learn_runs(estimator, sklearn_callback):
     pytest.importorskip("rich")
     estimator.set_callbacks(sklearn_callback.ProgressBar()).fit(X, Y)
     assert estimator.n_iter_ == 6
+
+
+def test_the_progress_bar_of_scikit_learn_runs_through_a_search(sklearn_callback, capsys):
+    pytest.importorskip("rich")
+    search = GridSearchCV(VQTokenizer(**SMALL), {"n_codes": [4, 8]}, cv=2)
+    search.set_callbacks(sklearn_callback.ProgressBar()).fit(X)
+    # Two candidates on two folds, then the better one on all series.
+    assert capsys.readouterr().out.count("VQTokenizer - fit") == 5
 
 
 # ------------------------------------------------------------------------ skorch's callbacks

@@ -28,7 +28,9 @@ LAYERS = {
         "_training",
         "_persistence",
         "_posterior",
+        "_progress",
         "_scaler",
+        "_show_versions",
         "_tree",
         "_windows",
     },
@@ -37,7 +39,7 @@ LAYERS = {
     4: {"tokenizers", "autoencoders", "encoders"},
     5: {"generators", "classifiers"},
     6: {"metrics", "datasets"},
-    7: {"evaluation", "plots", "_load"},
+    7: {"evaluation", "plots", "_load", "_from_text", "_commands", "_cli", "__main__"},
 }
 LAYER_OF = {unit: layer for layer, units in LAYERS.items() for unit in units}
 

@@ -1,6 +1,7 @@
 """Discrete, self-supervised representations and generation of time series."""
 
 from vqssl._load import load
+from vqssl._show_versions import show_versions
 from vqssl._windows import pad_series, sliding_windows
 from vqssl.autoencoders import VAE, AutoEncoder
 from vqssl.classifiers import FCNClassifier, TokenizerClassifier
@@ -31,5 +32,6 @@ __all__ = [
     "VQTokenizer",
     "load",
     "pad_series",
+    "show_versions",
     "sliding_windows",
 ]

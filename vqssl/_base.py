@@ -1,10 +1,10 @@
 """TorchEstimator: check the data, build the model, train its task, keep the model."""
 
+import contextlib
 import copy
 import math
 import numbers
 import os
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
@@ -22,6 +22,7 @@ from vqssl._checkpoint import Checkpoint
 from vqssl._conditions import describe, describe_array
 from vqssl._parts import refuse_nested_names
 from vqssl._persistence import write_file
+from vqssl._progress import Bar, Figure, Lines
 from vqssl._seed import initialise, make_generator, materialise, spawn_seeds
 from vqssl._threads import cpu_threads
 from vqssl._training import (
@@ -40,6 +41,7 @@ from vqssl._validation import (
     check_series,
     check_weight,
     kind_of,
+    warn_user,
 )
 
 PRECISIONS = ("bfloat16", "float32")
@@ -110,6 +112,9 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     _inner_folder: str | os.PathLike[str] | None = None
     _is_inside: bool = False
 
+    # What progress is shown of, where it is not the class.
+    _title: str | None = None
+
     # Hooks of subclasses ------------------------------------------------------------------
 
     @abstractmethod
@@ -142,6 +147,11 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _strata(self, arrays: tuple[np.ndarray, ...]) -> np.ndarray | None:
         """Return class numbers (n,) whose shares held-out rows keep, or None."""
         return None
+
+    @contextlib.contextmanager
+    def _watch(self, task: nn.Module) -> Iterator[Callable[[], dict[str, Figure]]]:
+        """Yield what tells figures beside the terms of the loss, while a task is trained."""
+        yield dict
 
     def _start(self, model: nn.Module, rows: np.ndarray, generator: torch.Generator) -> None:
         """Set what depends on the training rows before the first step."""
@@ -224,18 +234,22 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         finally:
             self.__dict__.pop("_interrupted_fit_is_usable", None)
 
-    def _fit_inside(self, X: Any, folder: str) -> Self:
+    def _fit_inside(self, X: Any, title: str, folder: str | None = None) -> Self:
         """Fit as part of another fit, whose checkpoints hold those of this one in a folder.
 
-        The last one stays: where the fit around it goes on, this one is over at once.
+        The last one stays: where the fit around it goes on, this one is over at once. Without a
+        folder the fit around it has no checkpoints. Progress is shown under the title.
         """
         given = self.checkpoint_dir
-        self.checkpoint_dir, self._is_inside = folder, True
+        self._title = title
+        if folder is not None:
+            self.checkpoint_dir, self._is_inside = folder, True
         try:
             return self.fit(X)
         finally:
             self.checkpoint_dir = given
             self.__dict__.pop("_is_inside", None)
+            del self._title
 
     def _restore(self, before: dict[str, Any]) -> None:
         # The names of scikit-learn's callbacks stay: its decorator takes them down.
@@ -308,7 +322,12 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             return fitted.__dict__
 
         # Training works inside a caller's no_grad() and inference_mode(), too.
-        with cpu_threads(n_threads), torch.inference_mode(False), torch.enable_grad():
+        with (
+            contextlib.ExitStack() as stack,
+            cpu_threads(n_threads),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+        ):
             model = self._make_model(subsample, go_on, weights, statistics)
             task = self._make_task(model, len(training) // n_batches, weights, go_on)
             context = self._init_callback_context(max_subtasks=math.ceil(max_iter / period))
@@ -326,7 +345,8 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 "lr": float(self.lr),
                 "batch_size": batch_size,
                 "callbacks": [
-                    *self._own_callbacks(context, snapshot),
+                    *stack.enter_context(self._progress(task)),
+                    self._periods(context, snapshot),
                     *unfitted(self.callbacks),
                 ],
                 "device": str(device),
@@ -431,9 +451,19 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         self.n_iter_ = taken + net.steps_
         self._finish(subsample, generator, go_on=taken > 0)
 
-    def _own_callbacks(self, context: Any, snapshot: Callable[[], dict[str, Any]]) -> list[Any]:
-        name = type(self).__name__
-        callbacks: list[Any] = [Progress(name, int(self.verbose))] if self.verbose else []
+    @contextlib.contextmanager
+    def _progress(self, task: nn.Module) -> Iterator[list[Progress]]:
+        """Show how training goes, as `verbose` says; whatever ends it, the bar is closed."""
+        if self.verbose == 0:
+            yield []
+            return
+        title = self._title or type(self).__name__
+        display = Bar(title) if self.verbose == 1 else Lines(title)
+        with contextlib.closing(display), self._watch(task) as watch:
+            yield [Progress(display, watch)]
+
+    def _periods(self, context: Any, snapshot: Callable[[], dict[str, Any]]) -> Period:
+        """Return what tells scikit-learn's callbacks of periods."""
         running: list[Any] = []
 
         def begin() -> None:
@@ -445,7 +475,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 estimator=self, reconstruction_attributes=snapshot
             )
 
-        return [*callbacks, Period(begin, end)]
+        return Period(begin, end)
 
     def _count_steps(self, n_samples: int) -> int:
         """Number of optimizer steps of `fit` on so many training series; checks `max_iter`."""
@@ -558,11 +588,9 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         except ValueError:
             if not str(self.device).startswith("cuda"):
                 raise
-            warnings.warn(
+            warn_user(
                 f"device={self.device!r} is not available here; the CPU is used. "
-                f"set_params(device='auto') on this {type(self).__name__} says so for good.",
-                UserWarning,
-                stacklevel=2,
+                f"set_params(device='auto') on this {type(self).__name__} says so for good."
             )
             return torch.device("cpu")
 

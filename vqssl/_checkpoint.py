@@ -135,7 +135,8 @@ class Checkpoint:
         except OSError as error:
             warn_user(
                 f"The checkpoint {self.path} could not be written: {error}. Training goes on; the "
-                "earlier checkpoint stays as it was."
+                "earlier checkpoint stays as it was. Make room on that disk: the next one will be "
+                "tried."
             )
         self.n_periods = 0
         self.written_at = time.monotonic()

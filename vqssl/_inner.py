@@ -60,8 +60,9 @@ def fit_inner(
             f"FrozenEstimator({option}), from sklearn.frozen, to use it as it is."
         )
     seed_parts(inner, seed)
-    if folder is not None and hasattr(inner, "_fit_inside"):
-        return inner._fit_inside(X, os.path.join(folder, option))
+    if hasattr(inner, "_fit_inside"):
+        title = f"{type(inner).__name__} ({option})"
+        return inner._fit_inside(X, title, None if folder is None else os.path.join(folder, option))
     inner.fit(X)
     return inner
 

@@ -56,7 +56,7 @@ def _find_classes() -> dict[str, type]:
     return found
 
 
-_CLASSES = _find_classes()
+CLASSES = _find_classes()
 
 
 def load(
@@ -150,9 +150,9 @@ def _resolver(trusted: Iterable[type]) -> Callable[[str], type]:
 
 
 def _resolve(name: str) -> type:
-    if name not in _CLASSES:
+    if name not in CLASSES:
         raise ValueError(
             f"it holds a {name!r}, which is no public estimator or part of vqssl. If it is a class "
             "of your own, pass the class in trusted=[...]."
         )
-    return _CLASSES[name]
+    return CLASSES[name]

@@ -11,12 +11,12 @@ import skorch
 import torch
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from vqssl._average import WeightAverage
 from vqssl._batches import Batches, Rows
 from vqssl._checkpoint import Checkpoint
 from vqssl._precision import arithmetic
+from vqssl._progress import Bar, Figure, Lines
 from vqssl._validation import check_probability
 
 # Optimizers of torch that take fused=True on CPU as well as on CUDA.
@@ -332,6 +332,7 @@ class TermNet(skorch.NeuralNet):
                 rows += len(batch[0])
                 self.steps_ += 1
         means = self._read(log)
+        self.terms_ = list(means)
         self.history.record("step", self.steps_)
         self.history.record("lr", float(self.optimizer_.param_groups[0]["lr"]))
         for name, value in means.items():
@@ -421,30 +422,35 @@ class TermNet(skorch.NeuralNet):
 
 
 class Progress(Callback):
-    """Progress bar (1) or a line per period (2)."""
+    """Tells a display of steps, and at the end of a period of its loss and other figures.
 
-    def __init__(self, title: str, verbose: int) -> None:
-        self.title = title
-        self.verbose = verbose
+    Parameters
+    ----------
+    display : Bar or Lines
+        Whoever made it closes it.
+    watch : callable
+        Returns figures that are no terms of the loss; called at the end of a period.
+    """
 
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        if self.verbose == 1:
-            self.bar_ = tqdm(total=net.max_iter, desc=self.title, unit="step")
+    def __init__(self, display: Bar | Lines, watch: Callable[[], dict[str, Figure]]) -> None:
+        self.display = display
+        self.watch = watch
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        self.display.begin(net.steps_, net.max_iter)
+
+    def on_batch_begin(self, net: Any, **kwargs: Any) -> None:
+        self.display.advance(net.steps_)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        row = net.history[-1]
-        if self.verbose == 1:
-            self.bar_.update(net.steps_ - self.bar_.n)
-            self.bar_.set_postfix(loss=f"{row['train_loss']:.4g}")
-        else:
-            columns = _columns(row)
-            step = columns.pop("step")
-            values = ", ".join(f"{name} {value:.4g}" for name, value in columns.items())
-            print(f"[{self.title}] step {step}/{net.max_iter}: {values}")
-
-    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        if self.verbose == 1:
-            self.bar_.close()
+        watched = self.watch()
+        columns = _columns(net.history[-1])
+        figures = {"loss": columns.pop("train_loss"), **columns, **watched}
+        del figures["step"]
+        # A loss of one term goes by the name of that, such as masked_nll.
+        names = [*(net.terms_ if len(net.terms_) == 1 else ["loss"]), "valid_loss", *watched]
+        headline = {name: figures[name] for name in names if name in figures}
+        self.display.report(net.steps_, headline, figures)
 
 
 class Period(Callback):

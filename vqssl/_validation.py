@@ -83,7 +83,8 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def _is_library(module: str) -> bool:
-    return module.partition(".")[0] in ("contextlib", "joblib", "sklearn", "vqssl")
+    between = ("contextlib", "joblib", "sklearn", "skorch", "torch", "vqssl")
+    return module.partition(".")[0] in between
 
 
 def kind_of(shape: Sequence[int]) -> str:
@@ -116,19 +117,15 @@ def check_series(X: Any, estimator_name: str, allow_gaps: bool = False) -> np.nd
         point = "pixel" if X.ndim == 4 else "time point"
         raise ValueError(f"X must have at least one sample and one {point}; got {X.shape}.")
     if X.ndim == 4 and X.shape[1] > _MANY_CHANNELS * X.shape[3]:
-        warnings.warn(
+        warn_user(
             f"X has {X.shape[1]} channels of {X.shape[2]} x {X.shape[3]} pixels each: channels "
             "come before height and width. If yours are the last axis, pass "
-            "X.transpose(0, 3, 1, 2).",
-            UserWarning,
-            stacklevel=4,
+            "X.transpose(0, 3, 1, 2)."
         )
     if X.ndim == 3 and X.shape[1] > _MANY_CHANNELS * X.shape[2]:
-        warnings.warn(
+        warn_user(
             f"X has {X.shape[1]} channels of {X.shape[2]} time points each: time must be the "
-            "last axis. If yours is the middle one, pass X.swapaxes(1, 2).",
-            UserWarning,
-            stacklevel=4,
+            "last axis. If yours is the middle one, pass X.swapaxes(1, 2)."
         )
     series = X[:, None, :] if X.ndim == 2 else X
     _check_finite(series, estimator_name, allow_gaps)

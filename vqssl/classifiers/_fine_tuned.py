@@ -227,9 +227,9 @@ class TokenizerClassifier(BaseClassifier):
     ) -> tuple[np.ndarray, ...]:
         arrays = super()._training_arrays(X, y, series, seed, go_on)
         if not go_on:
-            default = SSLVQTokenizer(device=self.device)
+            given, default = self.tokenizer, self._default_tokenizer()
             self.tokenizer_ = fit_inner(
-                self.tokenizer, default, X, seed, "tokenizer", "a classifier", self._inner_folder
+                given, default, X, seed, "tokenizer", "a classifier", self._inner_folder
             )
             fitted = _unfrozen(self.tokenizer_)
             if fitted.input_shape_ != self.input_shape_:
@@ -239,6 +239,10 @@ class TokenizerClassifier(BaseClassifier):
                     f"{fitted.input_shape_}."
                 )
         return arrays
+
+    def _default_tokenizer(self) -> SSLVQTokenizer:
+        """What ``tokenizer=None`` stands for."""
+        return SSLVQTokenizer(device=self.device, verbose=self.verbose)
 
     def _build(self) -> FineTuned:
         fitted = _unfrozen(self.tokenizer_)

@@ -1,8 +1,9 @@
-"""Datasets: seeded generators of series with known classes or factors, for first trials."""
+"""Datasets: seeded generators of series with known classes or factors, and series from files."""
 
 from vqssl.datasets._control_charts import make_control_charts
 from vqssl.datasets._cylinder_bell_funnel import make_cylinder_bell_funnel
 from vqssl.datasets._factors import FACTOR_VALUES, make_factor_series, series_from_factors
+from vqssl.datasets._read import read_series
 from vqssl.datasets._two_patterns import make_two_patterns
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "make_cylinder_bell_funnel",
     "make_factor_series",
     "make_two_patterns",
+    "read_series",
     "series_from_factors",
 ]

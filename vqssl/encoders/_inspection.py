@@ -62,7 +62,8 @@ class InspectionMixin:
         if max_iter is not None:
             options["max_iter"] = check_count(max_iter, "max_iter")
         # A copy, which may move to another device.
-        training = _DecoderFit(copy.deepcopy(self.model_), self._code_size, **options).fit(series)
+        training = _DecoderFit(copy.deepcopy(self.model_), self._code_size, **options)
+        training._fit_inside(series, f"{type(self).__name__} (decoder)")
         state = training.model_.state_dict()
         self._decoder_weights = {name: tensor.numpy() for name, tensor in state.items()}
         self.decoder_history_ = training.history_

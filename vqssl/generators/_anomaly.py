@@ -152,8 +152,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self._check_parameters()
         split_seed, generator_seed = spawn_seeds(self.random_state, 2)
         X, X_judged = self._split(X, split_seed)
-        default = MaskGITGenerator(VQTokenizer())
-        generator = fit_inner(self.generator, default, X, generator_seed, "generator", "a detector")
+        given, default = self.generator, self._default_generator()
+        generator = fit_inner(given, default, X, generator_seed, "generator", "a detector")
         before = dict(vars(self))
         try:
             self._take_generator(generator, X_judged)
@@ -162,6 +162,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             self.__dict__.update(before)
             raise
         return self
+
+    def _default_generator(self) -> MaskGITGenerator:
+        """What ``generator=None`` stands for."""
+        return MaskGITGenerator(VQTokenizer())
 
     def _check_parameters(self) -> None:
         share = self.contamination

@@ -160,9 +160,9 @@ class BaseGenerator(
     ) -> tuple[np.ndarray, ...]:
         labels = self._fit_labels(y, len(series), go_on)
         if not go_on:
-            default = SSLVQTokenizer(difference_weight=0.5, device=self.device)
+            given, default = self.tokenizer, self._default_tokenizer()
             self.tokenizer_ = fit_inner(
-                self.tokenizer, default, X, seed, "tokenizer", "a generator", self._inner_folder
+                given, default, X, seed, "tokenizer", "a generator", self._inner_folder
             )
             self._take_sizes()
             self._score_seed = seed
@@ -170,6 +170,10 @@ class BaseGenerator(
         if not go_on:
             self._decode(codes[:1])  # an error should not come after training
         return codes, labels
+
+    def _default_tokenizer(self) -> SSLVQTokenizer:
+        """What ``tokenizer=None`` stands for."""
+        return SSLVQTokenizer(difference_weight=0.5, device=self.device, verbose=self.verbose)
 
     def _take_sizes(self) -> None:
         sizes = np.asarray(getattr(self.tokenizer_, "code_sizes_", None))

@@ -1,8 +1,9 @@
 """BaseTokenizer: what every tokenizer offers over a model that encodes and decodes."""
 
+import contextlib
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator
 from vqssl._batches import filled
+from vqssl._progress import Figure, as_text
 from vqssl._reconstruction import ReconstructionMixin
 from vqssl._scaler import Scaler
+from vqssl.quantizers import Quantized, QuantizerModule
 from vqssl.tokenizers._readout import (
     Axes,
     Reader,
@@ -228,6 +231,28 @@ class BaseTokenizer(
         vectors = Z.reshape(len(Z), *shape)
         return self._as_given(self._inference(lambda model, z: model.decode(z), vectors))
 
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns that `transform` gives.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Only compared with the names that `fit` saw.
+
+        Returns
+        -------
+        names : ndarray of shape (n_features_out,), str objects
+            The name of the class in lower case, and a number.
+
+        Raises
+        ------
+        ValueError
+            If `output` is unknown.
+        """
+        self._check_is_fitted()
+        self._check_output()
+        return super().get_feature_names_out(input_features)
+
     # Readouts -----------------------------------------------------------------------------
 
     def _features(self, series: np.ndarray) -> np.ndarray:
@@ -368,14 +393,17 @@ class BaseTokenizer(
 
     @property
     def _n_features_out(self) -> int:
-        self._check_output()
-        return {
+        widths = {
             "codes": self.n_tokens_,
             "features": self._columns("features")[-1].stop,
             "histogram": sum(map(len, self._codebooks)),
             "latent": self._columns("latent")[-1].stop,
             "quantized": self.n_tokens_ * self._latent_size,
-        }[self.output]
+        }
+        if self.output not in widths:
+            # For hasattr, which dir() and representations of scikit-learn ask.
+            raise AttributeError(f"There are no columns of output={self.output!r}.")
+        return widths[self.output]
 
     def _row_cost(self) -> int:
         # Encoder and decoder work on tokens, of four points each by default up to 512.
@@ -407,6 +435,25 @@ class BaseTokenizer(
     def _decode(self, codes: np.ndarray) -> np.ndarray:
         decoded = self._inference(lambda model, c: model.decode(model.lookup(c)), codes)
         return self._as_given(decoded)
+
+    @contextlib.contextmanager
+    def _watch(self, task: nn.Module) -> Iterator[Callable[[], dict[str, Figure]]]:
+        """Yield what tells the perplexity of the codes of the latest batch, by token group."""
+        latest: dict[nn.Module, Tensor] = {}
+
+        def keep(module: nn.Module, _: Any, result: Quantized) -> None:
+            if module.training:
+                latest[module] = result.codes
+
+        def figures() -> dict[str, Figure]:
+            values = [as_text(perplexity(codes.cpu().numpy())) for codes in latest.values()]
+            return {"perplexity": "/".join(values)}
+
+        quantizers = [module for module in task.modules() if isinstance(module, QuantizerModule)]
+        with contextlib.ExitStack() as stack:
+            for quantizer in quantizers:
+                stack.callback(quantizer.register_forward_hook(keep).remove)
+            yield figures
 
     def _finish(self, series: np.ndarray, generator: torch.Generator, go_on: bool) -> None:
         model = self.model_

@@ -3,7 +3,6 @@
 import math
 import numbers
 import os
-import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator
 from vqssl._parts import resolve
-from vqssl._validation import check_count, check_weight, kind_of
+from vqssl._validation import check_count, check_weight, kind_of, warn_user
 from vqssl.augmentations import AUGMENTATIONS, Augmentation, Compose
 from vqssl.backbones import Backbone
 from vqssl.losses import LOSSES, SSLLoss
@@ -438,11 +437,10 @@ class SSLVQTokenizer(_SingleVQBase):
         loss = resolve(self.ssl, "ssl", SSLLoss, LOSSES)
         weight = loss.default_weight if self.ssl_weight == "auto" else float(self.ssl_weight)
         if batch_size < 2:
-            warnings.warn(
-                "The self-supervised terms are left out: they compare series, and there is "
-                "only one.",
+            warn_user(
+                "The self-supervised terms are left out: they compare series, and there is only "
+                "one. Fit on two series or more.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         if batch_size < 2 or weight == 0:
             return model
@@ -461,9 +459,8 @@ class SSLVQTokenizer(_SingleVQBase):
         self.diagnostics_ = diagnose(pooled)
         rank = self.diagnostics_["effective_rank"]
         if len(series) >= _ENOUGH_SERIES and rank < _COLLAPSED_RANK:
-            warnings.warn(
+            warn_user(
                 f"The latents have collapsed: their effective rank is {rank:.2f}. Lower "
                 "ssl_weight, or choose other augmentations.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
