@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,7 +18,13 @@ from skorch.callbacks import Callback, LRScheduler
 
 from tests.test_common import ESTIMATORS, FRAMES, PRIOR, SMALL, Y, assert_same_fit, weights
 from tests.test_common import X as SERIES
-from vqssl import GreedyInfoMaxEncoder, MaskGITGenerator, VQTokenizer, _checkpoint
+from vqssl import (
+    GreedyInfoMaxEncoder,
+    MaskGITGenerator,
+    SSLVQTokenizer,
+    VQTokenizer,
+    _checkpoint,
+)
 from vqssl._checkpoint import FILE, Checkpoint
 from vqssl._conditions import describe, differences
 from vqssl._lock import FolderLock
@@ -395,12 +402,67 @@ def test_a_damaged_checkpoint_is_refused(tokenizer, folder):
 def test_what_was_half_written_is_swept_and_what_is_of_others_stays(tokenizer, folder):
     folder.mkdir()
     (folder / ".vqssl-0123456789abcdef.tmp").write_text("half")
-    (folder / "notes.txt").write_text("of the user")
+    (folder / "lock").write_text("of the user")
     (folder / "more").mkdir()
     (folder / "more" / "notes.txt").write_text("of the user")
     tokenizer.fit(SERIES)
-    assert sorted(path.name for path in folder.iterdir()) == ["more", "notes.txt"]
+    assert sorted(path.name for path in folder.iterdir()) == ["lock", "more"]
+    assert (folder / "lock").read_text() == "of the user"
     assert (folder / "more" / "notes.txt").is_file()
+
+
+def test_the_checkpoint_of_another_fit_in_a_folder_below_stays(folder):
+    other = watched(VQTokenizer(**SMALL), folder / "tokenizer")
+    crash(other, 9)
+    VQTokenizer(**SMALL).set_params(checkpoint_dir=folder).fit(SERIES)
+    frozen = FrozenEstimator(VQTokenizer(**SMALL).fit(SERIES))
+    clone(MaskGITGenerator(**PRIOR)).set_params(tokenizer=frozen, checkpoint_dir=folder).fit(SERIES)
+    other.fit(SERIES)
+    assert Watch.steps[0] == 8
+
+
+@pytest.mark.parametrize(
+    ("estimator", "wrong", "right"),
+    [
+        (SSLVQTokenizer(**SMALL), {"augmentations": "shift"}, {"augmentations": "noise"}),
+        (MaskGITGenerator(**PRIOR), {"tokenizer__n_codes": 0}, {"tokenizer__n_codes": 4}),
+        (
+            MaskGITGenerator(**{**PRIOR, "tokenizer": SSLVQTokenizer(**SMALL)}),
+            {"tokenizer__augmentations": "shift"},
+            {"tokenizer__augmentations": "noise"},
+        ),
+    ],
+    ids=["own", "inside, before its checkpoint", "inside"],
+)
+def test_a_fit_that_is_refused_before_its_first_step_is_not_in_the_way(
+    estimator, wrong, right, folder
+):
+    estimator = clone(estimator).set_params(checkpoint_dir=folder, **wrong)
+    with pytest.raises(ValueError, match="must be"):
+        estimator.fit(SERIES)
+    assert not list(folder.rglob("*.vqssl"))
+    estimator.set_params(**right).fit(SERIES)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_is_gone_at_the_end_loses_no_fit(tokenizer, folder):
+    class Gone(Callback):
+        def on_train_end(self, net, **kwargs):
+            shutil.rmtree(folder)
+
+    expected = clone(tokenizer).set_params(checkpoint_dir=None).fit(SERIES)
+    assert_same_fit(tokenizer.set_params(callbacks=[Gone()]).fit(SERIES), expected)
+
+
+def test_a_folder_that_cannot_be_read_is_refused_and_not_locked(tokenizer, folder, monkeypatch):
+    def refuse(*args):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.scandir", refuse)
+        with pytest.raises(ValueError, match=r"can be written to; got .*Permission denied"):
+            tokenizer.fit(SERIES)
+    tokenizer.fit(SERIES)
 
 
 def test_one_fit_at_a_time_works_in_a_folder(tokenizer, folder):
@@ -419,7 +481,7 @@ def test_the_lock_of_a_process_that_is_gone_does_not_hold(folder):
     )
     done = subprocess.run([sys.executable, "-c", code, str(folder)], check=False, env=os.environ)
     assert done.returncode != 0
-    assert (folder / "lock").is_file()
+    assert (folder / "checkpoint.lock").is_file()
     lock = FolderLock(str(folder))
     assert lock.acquire()
     assert not FolderLock(str(folder)).acquire()

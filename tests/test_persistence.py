@@ -576,6 +576,12 @@ def test_only_classes_of_a_user_that_build_on_vqssl_can_be_trusted(cls, path):
         vqssl.load(path, trusted=[cls])
 
 
+def test_a_class_that_is_trusted_must_be_in_a_list(path):
+    VQTokenizer().save(path)
+    with pytest.raises(TypeError, match=r"trusted must be a list of classes; got .*OwnBackbone"):
+        vqssl.load(path, trusted=OwnBackbone)
+
+
 def test_a_pipeline_with_a_classifier_goes_through_skops(tokenizer):
     skops_io = pytest.importorskip("skops.io", reason="needs skops")
     pipeline = make_pipeline(clone(tokenizer), SVC()).fit(X, Y)

@@ -98,8 +98,8 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     _sizes: ClassVar[tuple[str, ...]] = ("input_shape_",)
 
     # Whether the model offers ``latents(x)``, (B, C, L) -> (B, N, D) of series in units of X, and
-    # the estimator D as ``_latent_size`` and the shape of the N tokens as ``_latent_shape``: what
-    # a classifier can be trained on.
+    # the estimator D as ``_latent_size`` and the shapes of the tokens of each group, which lie one
+    # after the other, as ``_token_shapes``: what a classifier can be trained on.
     _gives_latents: ClassVar[bool] = False
 
     # Whether images (n, C, H, W) are taken as well as series.

@@ -1,8 +1,8 @@
 """Checkpoints of a fit: a folder with all that training needs to go on after a crash.
 
 The folder holds one file in the format of saved estimators, ``checkpoint.vqssl``, which is
-replaced at once; a ``lock`` while a fit works in it; and a folder for the checkpoint of an
-estimator that is fitted inside.
+replaced at once; a ``checkpoint.lock`` while a fit works in it; and a folder for the checkpoint of
+an estimator that is fitted inside, ``inner-checkpoint.vqssl``.
 """
 
 import contextlib
@@ -24,6 +24,10 @@ from vqssl._tree import from_tree, to_tree
 from vqssl._validation import warn_user
 
 FILE = "checkpoint.vqssl"
+
+# That of an estimator inside another, which the fit around it removes: by its name it is told from
+# the checkpoint of a fit that goes on by itself in a folder below.
+INNER_FILE = "inner-checkpoint.vqssl"
 
 # A checkpoint is due after so many periods, or after so many seconds.
 _PERIODS = 10
@@ -54,10 +58,11 @@ class Checkpoint:
 
     def __init__(self, folder: str | os.PathLike[str], keep: bool = False) -> None:
         self.folder = os.path.abspath(os.fspath(folder))
-        self.path = os.path.join(self.folder, FILE)
+        self.path = os.path.join(self.folder, INNER_FILE if keep else FILE)
         self.keep = keep
         self.lock = FolderLock(self.folder)
         self.state: dict[str, Any] | None = None
+        self.is_empty = False  # begun here, and without a state yet
         self.n_periods = 0
         self.seconds = 0.0
         self.written_at = time.monotonic()
@@ -66,7 +71,10 @@ class Checkpoint:
         try:
             os.makedirs(self.folder, exist_ok=True)
             acquired = self.lock.acquire()
+            if acquired:
+                self._sweep()
         except OSError as error:
+            self.lock.release()
             raise self._unusable(error) from error
         if not acquired:
             raise ValueError(
@@ -75,10 +83,13 @@ class Checkpoint:
                 "cross_val_score and other searches share that of the estimator they clone, and "
                 "with n_jobs they run at the same time."
             )
-        self._sweep()
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        # Nothing is lost, and the fit with other parameters that comes next is not refused.
+        if kind is not None and self.is_empty and not self._inner_files():
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
         self.lock.release()
 
     def begin(self, conditions: dict[str, Any], seeds: list[int]) -> list[int]:
@@ -109,6 +120,7 @@ class Checkpoint:
             self._write(None)
         except OSError as error:
             raise self._unusable(error) from error
+        self.is_empty = True
         return seeds
 
     def check_arrays(self, arrays: Any) -> None:
@@ -130,6 +142,7 @@ class Checkpoint:
         if not last and not (due and elapsed >= _TRAINING_PER_WRITING * self.seconds):
             return
         start = time.monotonic()
+        self.is_empty = False
         try:
             self._write(plain(state()))
         except OSError as error:
@@ -146,14 +159,20 @@ class Checkpoint:
         """Remove the checkpoint of a fit that is complete, those of inner estimators first."""
         if self.keep:
             return
-        with os.scandir(self.folder) as entries:
-            inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-        for folder in inner:
+        for path in self._inner_files():
             with contextlib.suppress(OSError):
-                os.unlink(os.path.join(folder, FILE))
-                os.rmdir(folder)
+                os.unlink(path)
+                os.rmdir(os.path.dirname(path))
         with contextlib.suppress(OSError):
             os.unlink(self.path)
+
+    def _inner_files(self) -> list[str]:
+        """Checkpoints of estimators inside; none where somebody has removed the folder."""
+        folders: list[str] = []
+        with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
+            folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        paths = [os.path.join(folder, INNER_FILE) for folder in folders]
+        return [path for path in paths if os.path.lexists(path)]
 
     def _write(self, state: Any) -> None:
         write_file(self.path, *to_tree({**self.record, "state": state}))

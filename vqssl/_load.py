@@ -87,7 +87,7 @@ def load(
         a class that is not in `trusted`. Whatever is in a file, this is the only error that it
         causes.
     TypeError
-        If `trusted` holds something else than classes built on those of vqssl.
+        If `trusted` is no iterable, or holds something else than classes built on those of vqssl.
 
     Notes
     -----
@@ -134,6 +134,8 @@ def load(
 def _resolver(trusted: Iterable[type]) -> Callable[[str], type]:
     """Return what finds the class of a name among the public ones and those of the caller."""
     own: dict[str, type] = {}
+    if not isinstance(trusted, Iterable):
+        raise TypeError(f"trusted must be a list of classes; got {trusted!r}.")
     for cls in trusted:
         name = own_name(cls) if isinstance(cls, type) and issubclass(cls, BaseEstimator) else None
         if name is None:

@@ -4,7 +4,8 @@ import contextlib
 import os
 import sys
 
-_NAME = "lock"
+# It is emptied and removed: no name that a file of the user may have.
+_NAME = "checkpoint.lock"
 
 # Far behind what is written, since Windows lets nobody read a locked byte.
 _LOCKED_BYTE = 2**30

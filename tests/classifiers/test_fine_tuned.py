@@ -112,6 +112,39 @@ def test_probabilities_are_those_of_pools_over_the_whole_halves_and_quarters():
     assert_allclose(classifier.predict_proba(NEW), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [BandVQTokenizer, HierarchicalVQTokenizer])
+def test_groups_of_tokens_are_pooled_each_by_itself(kind):
+    classifier = make(kind(**CODES)).fit(X, Y)
+    model = classifier.model_
+    h = model.encoder.latents(torch.from_numpy(NEW).float()[:, None]).mT  # (B, D, N)
+    rows = []
+    for group in classifier.tokenizer_.token_groups_:
+        own = h[:, :, group]
+        for pool in (F.adaptive_avg_pool1d, F.adaptive_max_pool1d):
+            rows += [pool(own, n).flatten(1) for n in (1, 2, 4)]
+    rows = torch.cat(rows, 1)
+    rows = F.layer_norm(rows, rows.shape[1:], model.norm.weight, model.norm.bias)
+    assert_allclose(classifier.transform(NEW), rows, rtol=1e-4, atol=1e-5)
+
+
+def test_levels_of_images_are_pooled_along_rows_and_columns():
+    images = np.random.default_rng(0).standard_normal((12, 1, 12, 20))
+    classifier = make(HierarchicalVQTokenizer(**CODES, compression=2)).fit(images, Y[:12])
+    # Means and maxima over 1 + 4 + 16 windows, of two levels with 4 dimensions.
+    assert classifier.transform(images).shape == (12, 2 * 21 * 2 * 4)
+    # A level of 6 x 10 tokens: the lower right quadrant has rows 3 to 5 and columns 5 to 9.
+    finest = torch.zeros(1, 4, 6, 10)
+    finest[:, :, 3:, 5:] = 1.0
+    coarsest = torch.zeros(1, 4, 2 * 3)
+    z = torch.cat([coarsest, finest.flatten(2)], 2).mT
+    model = classifier.model_
+    model.encoder.latents = lambda x: z
+    model.norm = torch.nn.Identity()
+    means = model.features(torch.from_numpy(images[:1]).float())[0, 168 : 168 + 84]
+    assert means[:4].tolist() == [0.25] * 4
+    assert means[4:20].view(4, 4).T.tolist() == [[0.0] * 4, [0.0] * 4, [0.0] * 4, [1.0] * 4]
+
+
 def test_partial_fit_goes_on_without_another_tokenizer(inner):
     classifier = make(inner).partial_fit(X, Y, classes=["bell", "cylinder", "funnel", "none"])
     tokenizer = classifier.tokenizer_

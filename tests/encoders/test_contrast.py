@@ -111,6 +111,14 @@ def test_frames_cover_the_series_and_more_than_one_can_be_predicted(length, n_mo
 
 
 @pytest.mark.parametrize(
+    ("length", "expected"),
+    [(7, 1), (8, 2), (64, 2), (65, 4), (362, 4), (363, 8), (512, 8), (4096, 64)],
+)
+def test_long_series_have_about_64_frames(length, expected):
+    assert automatic_compression(length) == expected
+
+
+@pytest.mark.parametrize(
     ("compression", "strides"), [(64, [4, 4, 4]), (12, [3, 2, 2]), (7, [7, 1, 1])]
 )
 def test_strides_are_even(compression, strides):

@@ -16,6 +16,7 @@ from skorch.callbacks import Callback
 
 from vqssl import CPCEncoder, GreedyInfoMaxEncoder
 from vqssl._seed import make_generator
+from vqssl.encoders._task import FutureContrast
 
 SMALL = {
     "n_modules": 2,
@@ -79,6 +80,22 @@ def test_the_modules_of_cpc_are_trained_as_one():
     assert list(terms) == ["contrast"]
     terms["contrast"].backward()
     assert all(parameter.grad.abs().max() > 0 for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("limit", [1.0, None])
+def test_modules_share_the_limit_of_the_gradient_and_nothing_else(limit, monkeypatch):
+    encoder = GreedyInfoMaxEncoder(**SMALL, net_params={"gradient_clip": limit})
+    before = clone(encoder).fit(X).model_.stack
+    forward = FutureContrast.forward
+
+    def louder(self, *args, **kwargs):
+        terms = forward(self, *args, **kwargs)
+        return {name: term * (100 if "module_1" in name else 1) for name, term in terms.items()}
+
+    monkeypatch.setattr(FutureContrast, "forward", louder)
+    after = encoder.fit(X).model_.stack
+    is_same = torch.equal(before[0].stem.weight, after[0].stem.weight)
+    assert is_same == (limit is None)
 
 
 class Weights(Callback):
@@ -306,6 +323,20 @@ def test_steps_ahead_stay_below_the_frames(encoder):
 def test_parameters_out_of_range_are_refused(encoder, parameters, error, message):
     with pytest.raises(error, match=message):
         encoder.set_params(**parameters).fit(X)
+
+
+def test_a_layer_that_there_will_not_be_is_refused_before_training(encoder):
+    n_layers = 3 if isinstance(encoder, CPCEncoder) else 2
+    with pytest.raises(ValueError, match=f"layer must be below {n_layers}.*; got {n_layers}"):
+        encoder.set_params(layer=n_layers).fit(X)
+    assert not hasattr(encoder, "model_")
+    assert encoder.set_params(layer=n_layers - 1).fit(X).transform(X).shape == (60, 21 * 8)
+
+
+def test_modules_one_after_the_other_cannot_stop_early():
+    encoder = GreedyInfoMaxEncoder(train="greedy", validation_fraction=0.3, **SMALL)
+    with pytest.raises(ValueError, match=r"validation_fraction must be 0 with .*; got 0\.3"):
+        encoder.fit(X)
 
 
 def test_a_way_to_train_is_refused_by_name():

@@ -96,6 +96,8 @@ def test_what_cannot_be_decoded_is_refused(encoder):
     frames[0, 0, 0] = np.nan
     with pytest.raises(ValueError, match="frames must be finite"):
         encoder.decode(frames, 0)
+    with pytest.raises(TypeError, match="frames must hold real numbers; got an array of object"):
+        encoder.decode(frames.astype(object), 0)
     with pytest.raises(ValueError, match=r"units must lie in \[0, 8\); got \[8\]"):
         encoder.traverse(NEW, units=[8])
     with pytest.raises(TypeError, match="units must be whole numbers"):

@@ -72,6 +72,7 @@ NEW = make_series(20, seed=1)
 def test_groups_of_tokens_run_from_coarse_to_fine(length, params, expected):
     tokenizer = fit(make_series(5, length), **params)
     assert counts(tokenizer) == expected
+    assert tokenizer.token_shape_ == [(count,) for count in expected]
     assert tokenizer.token_groups_[0].start == 0
     assert tokenizer.n_tokens_ == sum(expected) == tokenizer.encode(make_series(5, length)).shape[1]
 

@@ -274,9 +274,9 @@ class BaseAutoEncoder(
         return self.model_.from_latent.in_features
 
     @property
-    def _latent_shape(self) -> tuple[int, ...]:
+    def _token_shapes(self) -> list[tuple[int, ...]]:
         """The latent is a single token."""
-        return (1,)
+        return [(1,)]
 
     @property
     def _n_features_out(self) -> int:

@@ -1,7 +1,8 @@
 """TokenizerClassifier: the encoder of a tokenizer or autoencoder, fine-tuned with labels."""
 
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,12 @@ from vqssl.tokenizers import SSLVQTokenizer
 # each side, so that the classifier knows about where something happens.
 _PARTS = (1, 2, 4)
 
+# By the number of axes that tokens lie along.
+_POOLS: dict[int, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
+    1: (F.adaptive_avg_pool1d, F.adaptive_max_pool1d),
+    2: (F.adaptive_avg_pool2d, F.adaptive_max_pool2d),
+}
+
 
 class FineTuned(nn.Module):
     """Encoder, pools over parts of the series or image, linear layer; its own task.
@@ -32,19 +39,24 @@ class FineTuned(nn.Module):
         D, dimension of its latents.
     n_classes : int
         Classes.
-    token_shape : sequence of int
-        (N,), or rows and columns of the tokens of images.
+    token_shapes : sequence of tuple of int
+        Of each group of tokens: (N,), or rows and columns of the tokens of images.
     """
 
     encoder: Any
 
     def __init__(
-        self, encoder: nn.Module, code_dim: int, n_classes: int, token_shape: Sequence[int]
+        self,
+        encoder: nn.Module,
+        code_dim: int,
+        n_classes: int,
+        token_shapes: Sequence[tuple[int, ...]],
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.token_shape = tuple(token_shape)
-        width = 2 * sum(parts ** len(self.token_shape) for parts in _PARTS) * code_dim
+        self.token_shapes = list(token_shapes)
+        n_windows = sum(parts ** len(shape) for shape in token_shapes for parts in _PARTS)
+        width = 2 * n_windows * code_dim
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, n_classes)
 
@@ -57,14 +69,13 @@ class FineTuned(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Pools of the latents, (B, C, L) -> (B, W)."""
         tokens = self.encoder.latents(x).transpose(1, 2)  # (B, D, N)
-        if len(self.token_shape) == 2:
-            grid = tokens.unflatten(2, self.token_shape)  # (B, D, rows, columns)
-            means = [F.adaptive_avg_pool2d(grid, n).flatten(1) for n in _PARTS]
-            maxima = [F.adaptive_max_pool2d(grid, n).flatten(1) for n in _PARTS]
-        else:
-            means = [F.adaptive_avg_pool1d(tokens, n).flatten(1) for n in _PARTS]
-            maxima = [F.adaptive_max_pool1d(tokens, n).flatten(1) for n in _PARTS]
-        return self.norm(torch.cat([*means, *maxima], 1))
+        sizes = [math.prod(shape) for shape in self.token_shapes]
+        pools = []
+        for group, shape in zip(tokens.split(sizes, 2), self.token_shapes, strict=True):
+            lying = group.unflatten(2, shape)  # (B, D, N), or (B, D, rows, columns)
+            for pool in _POOLS[len(shape)]:
+                pools += [pool(lying, n).flatten(1) for n in _PARTS]
+        return self.norm(torch.cat(pools, 1))
 
     def logits(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
@@ -143,7 +154,8 @@ class TokenizerClassifier(BaseClassifier):
     -----
     The linear layer sees the means and the maxima of the continuous latents over the whole
     series, its halves and its quarters (of images the whole, its four quadrants and their
-    sixteen), brought to one scale by layer normalisation; they are what `transform` returns.
+    sixteen), of a tokenizer with levels or bands those of each by itself, brought to one scale by
+    layer normalisation; they are what `transform` returns.
     Codes are not used: no gradient goes through them. The loss is the cross-entropy, mean over
     series.
 
@@ -247,7 +259,7 @@ class TokenizerClassifier(BaseClassifier):
     def _build(self) -> FineTuned:
         fitted = _unfrozen(self.tokenizer_)
         model = fitted._build_again()
-        return FineTuned(model, fitted._latent_size, len(self.classes_), fitted._latent_shape)
+        return FineTuned(model, fitted._latent_size, len(self.classes_), fitted._token_shapes)
 
     def _start(self, model: nn.Module, series: np.ndarray, generator: torch.Generator) -> None:
         assert isinstance(model, FineTuned)

@@ -241,6 +241,7 @@ class BaseEncoder(
 
     def _start(self, model: nn.Module, series: np.ndarray, generator: torch.Generator) -> None:
         assert isinstance(model, EncoderModel)
+        self._check_layer(None, model)
         model.scaler.start(series)
         short = [count for count in model.loss_frames if count < 2]
         if short:
@@ -266,9 +267,9 @@ class BaseEncoder(
 
     # Sizes, checks ------------------------------------------------------------------------
 
-    def _check_layer(self, layer: int | None) -> int:
-        """Number of the layer that is asked for."""
-        n_layers = len(self.model_.frame_counts)
+    def _check_layer(self, layer: int | None, model: EncoderModel | None = None) -> int:
+        """Number of the layer that is asked for, of the fitted model or of one not yet trained."""
+        n_layers = len((self.model_ if model is None else model).frame_counts)
         layer = self.layer if layer is None else layer
         if layer is None:
             return n_layers - 1

@@ -98,8 +98,8 @@ class CPCEncoder(BaseEncoder):
         never among them.
     compression : int or "auto", default="auto"
         Time points per frame of the last module, cut into strides by its prime factors. "auto"
-        is a power of two: 1 for series below 8 points, 2 up to 64, 4 up to 512, and beyond that
-        what gives about 64 frames.
+        is a power of two: 1 for series below 8 points, 2 up to 64, and beyond that what gives
+        about 64 frames, at least 4.
     scaling : {"dataset", "series"} or None, default="dataset"
         Standardisation of the input. "dataset": by one mean and deviation per channel over the
         training set. "series": each series and channel by its own, so that how loud it is tells

@@ -78,8 +78,8 @@ class GreedyInfoMaxEncoder(BaseEncoder):
         that rises and falls, while those below it stay as they are.
     compression : int or "auto", default="auto"
         Time points per frame of the last module, cut into strides by its prime factors. "auto"
-        is a power of two: 1 for series below 8 points, 2 up to 64, 4 up to 512, and beyond that
-        what gives about 64 frames.
+        is a power of two: 1 for series below 8 points, 2 up to 64, and beyond that what gives
+        about 64 frames, at least 4.
     scaling : {"dataset", "series"} or None, default="dataset"
         Standardisation of the input. "dataset": by one mean and deviation per channel over the
         training set. "series": each series and channel by its own, so that how loud it is tells
@@ -95,7 +95,8 @@ class GreedyInfoMaxEncoder(BaseEncoder):
         Series per step, at most as many as there are. Negatives come from the batch.
     validation_fraction : float, default=0.0
         Share of the series held out. Above 0, training stops when the held-out loss has not
-        fallen for ten periods, and the best weights are kept.
+        fallen for ten periods, and the best weights are kept. Must be 0 with ``train="greedy"``,
+        whose upper modules would never be reached.
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is one, else the CPU.
     precision : {"float32", "bfloat16"}, default="float32"
@@ -180,6 +181,9 @@ class GreedyInfoMaxEncoder(BaseEncoder):
     negatives are shared by the contexts of a step, the
     positive left out exactly; and where there are many contexts, 512 of each step are drawn.
 
+    With ``train="joint"`` modules share one thing: the limit of the gradient is that of all of them
+    together. ``net_params={"gradient_clip": None}`` takes it away.
+
     A call of `partial_fit` trains all modules, whatever `train` says.
 
     Information that is bounded this way need not be what a classifier wants: compare the layers
@@ -260,6 +264,11 @@ class GreedyInfoMaxEncoder(BaseEncoder):
         super()._check_parameters()
         if self.train not in TRAINS:
             raise ValueError(f"train must be 'joint' or 'greedy'; got {self.train!r}.")
+        if self.train == "greedy" and self.validation_fraction > 0:
+            raise ValueError(
+                "validation_fraction must be 0 with train='greedy', which would not reach all modules "
+                f"if it stopped early; got {self.validation_fraction!r}. Use train='joint'."
+            )
 
     def _build(self) -> GreedyModel:
         n_channels, _ = self._series_shape

@@ -91,6 +91,8 @@ class InspectionMixin:
             If there are no decoders.
         ValueError
             If there is no such layer, or `frames` has another shape or holds NaN or infinity.
+        TypeError
+            If `frames` are no real numbers.
         """
         self._check_is_fitted()
         layer = self._check_layer(layer)
@@ -102,6 +104,8 @@ class InspectionMixin:
             raise ValueError(
                 f"frames must have shape (n_samples, {shape[0]}, {shape[1]}); got {frames.shape}."
             )
+        if frames.dtype.kind not in "biuf":
+            raise TypeError(f"frames must hold real numbers; got an array of {frames.dtype}.")
         if not np.isfinite(frames).all():
             raise ValueError("frames must be finite; got NaN or infinity.")
         decoder = self._decoders().of_layer[layer]

@@ -26,7 +26,7 @@ _FRAMES = 64
 
 
 def automatic_compression(length: int) -> int:
-    """Time points per frame: 1 below 8 points, 2 up to 64, 4 up to 512, then for 64 frames.
+    """Time points per frame: 1 below 8 points, 2 up to 64, then for 64 frames, at least 4.
 
     Always a power of two, which can be cut into strides.
     """

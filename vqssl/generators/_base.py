@@ -402,8 +402,8 @@ class BaseGenerator(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_timepoints) or \
-(n_samples, n_channels, n_timepoints)
+        X : array-like of shape (n_samples, n_timepoints), \
+(n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
             Series of the fitted shape.
         y : array-like of shape (n_samples,), default=None
             Classes. None asks for the likelihood without a class.

@@ -375,12 +375,6 @@ class BaseTokenizer(
         """D, dimension of a quantised vector."""
         return self._codebooks[0].shape[1]
 
-    @property
-    def _latent_shape(self) -> tuple[int, ...]:
-        """Shape of the tokens of all groups together: in a line where there are several."""
-        shapes = self._token_shapes
-        return shapes[0] if len(shapes) == 1 else (self.n_tokens_,)
-
     def _columns(self, output: str) -> list[slice]:
         """Columns of each token group in a readout of codes ("features") or of latents."""
         n_sides = len(self._token_shapes[0])

@@ -307,7 +307,10 @@ class HierarchicalVQTokenizer(_SingleVQBase):
         Slices of the token axis, one per level.
     token_spans_ : ndarray of shape (n_tokens, 2), int64
         Start and stop of the time points [start, stop) that each token stands for; those of
-        a level tile the series.
+        a level tile the series. Of images, shape (n_tokens, 4): start and stop of the rows, then
+        of the columns.
+    token_shape_ : list of tuple of int
+        Of each level (tokens,); of images the rows and columns of tokens, which lie row by row.
     n_tokens_ : int
         N, tokens per series, of all levels together.
     perplexity_ : list of float

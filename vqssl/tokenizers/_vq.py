@@ -216,7 +216,7 @@ class VQTokenizer(_SingleVQBase):
           function of the codes. Width 45 (D + A) + 9 A^2 + K. Of images, the windows are the
           whole, its four quadrants and their sixteen, the lags are nine steps of up to 3 tokens
           by rows and columns, and means over 8 x 8 places, standardised by one deviation and
-          weighed four times as much, come before the frequencies. Width
+          weighed to sixteen times that variance, come before the frequencies. Width
           63 (D + A) + 9 A^2 + 64 D + K.
         - "latent": the same of the latents before quantisation, without code frequencies.
           Width 45 (D + A) + 9 A^2, of images 63 (D + A) + 9 A^2 + 64 D.
