@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -29,6 +30,7 @@ from vqssl._checkpoint import FILE, Checkpoint
 from vqssl._conditions import describe, differences
 from vqssl._lock import FolderLock
 from vqssl._persistence import write_file
+from vqssl._training import TermNet
 from vqssl._tree import to_tree
 from vqssl.backbones import ConvBackbone
 
@@ -120,8 +122,6 @@ def test_a_fit_goes_on_to_the_same_bits(estimator, folder):
 def test_whatever_training_depends_on_is_kept(params, folder):
     options = dict(params.get("net_params", {}))
     if "optimizer" in options:
-        import torch
-
         params = {"net_params": {**options, "optimizer": torch.optim.SGD}}
     estimator = VQTokenizer(**SMALL).set_params(**params)
     expected = clone(estimator).set_params(max_iter=42).fit(SERIES)
@@ -130,6 +130,24 @@ def test_whatever_training_depends_on_is_kept(params, folder):
     again = watched(estimator, folder).fit(SERIES)
     assert Watch.steps[0] == 12
     assert_same_fit(again, expected)
+
+
+def test_batches_stay_as_small_as_memory_made_them(folder, monkeypatch):
+    terms = TermNet._terms
+
+    def limited(net, batch):
+        if len(batch[0]) > 3:
+            raise torch.OutOfMemoryError("out of memory")
+        return terms(net, batch)
+
+    monkeypatch.setattr(TermNet, "_terms", limited)
+    estimator = VQTokenizer(**SMALL)
+    with pytest.warns(UserWarning, match="from here on batches have 3"):
+        expected = clone(estimator).set_params(max_iter=42).fit(SERIES)
+    with pytest.warns(UserWarning, match="from here on batches have 3"):
+        crash(watched(estimator, folder), 23)
+    # Nothing is warned of: the batches fit from the first one on.
+    assert_same_fit(watched(estimator, folder).fit(SERIES), expected)
 
 
 def test_modules_one_after_the_other_go_on_in_their_stage(folder):

@@ -12,7 +12,7 @@ import torch
 from numpy.testing import assert_array_equal
 
 from vqssl import _batches
-from vqssl._batches import Batches, Rows, as_tensor, move
+from vqssl._batches import Batches, Rows, as_tensor, count_batches, move
 
 CPU = torch.device("cpu")
 
@@ -162,6 +162,6 @@ def test_a_pass_is_cut_into_batches_as_tensor_split_does(n, batch_size):
     array = np.arange(n)
     rows = Rows((array,), np.arange(n)[::-1].copy())
     batches = Batches(rows, batch_size, CPU)
-    expected = torch.arange(n).flip(0).tensor_split(batches.n_batches)
+    expected = torch.arange(n).flip(0).tensor_split(count_batches(n, batch_size))
     for (batch,), rows_expected in zip(batches, expected, strict=True):
         assert_array_equal(batch, rows_expected)

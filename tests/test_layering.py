@@ -22,6 +22,7 @@ LAYERS = {
         "_checkpoint",
         "_conditions",
         "_lock",
+        "_memory",
         "_average",
         "_threads",
         "_precision",

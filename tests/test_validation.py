@@ -11,8 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqssl import _validation
-from vqssl._validation import check_count, check_probability, check_series, check_weight
+from vqssl import _validation, pad_series
+from vqssl._validation import (
+    check_count,
+    check_labels,
+    check_probability,
+    check_series,
+    check_weight,
+    refuse_unequal_lengths,
+    unmasked,
+)
 
 NO_NUMBERS = ["1", None, [1], (), 1j, np.array([1.0]), np.bool_(True), True, False]
 
@@ -202,6 +210,45 @@ def test_time_in_the_middle_is_warned_of_with_the_remedy() -> None:
 @pytest.mark.parametrize("shape", [(2, 40, 10), (2, 4, 1), (500, 10)])
 def test_a_few_channels_per_time_point_are_not_warned_of(shape: tuple[int, ...]) -> None:
     assert len(check(np.zeros(shape))) == shape[0]
+
+
+@pytest.mark.parametrize(
+    ("X", "lengths"),
+    [
+        ([[1, 2, 3], [4, 5]], "from 2 to 3"),
+        ([np.zeros(4), np.zeros(7), np.zeros(5)], "from 4 to 7"),
+        (([[1, 2], [3, 4]], [[1], [2]]), "from 1 to 2"),
+        ([np.zeros((2, 4)), np.zeros((2, 5))], "from 4 to 5"),
+    ],
+)
+def test_unequal_lengths_are_told_what_to_do(X: Any, lengths: str) -> None:
+    message = rf"^X must have series of one length; got lengths {lengths}\. vqssl\.pad_series makes"
+    with pytest.raises(ValueError, match=message):
+        refuse_unequal_lengths(X)
+    pad_series(X)
+
+
+@pytest.mark.parametrize("X", [[[1, 2], [3, 4]], [np.zeros((2, 4))] * 2, [], [[]], "text", None, 3])
+def test_equal_lengths_and_what_is_no_list_are_left_to_other_checks(X: Any) -> None:
+    refuse_unequal_lengths(X)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8])
+def test_what_is_masked_is_missing(dtype: type[np.number]) -> None:
+    X = np.ma.masked_equal(np.arange(6, dtype=dtype).reshape(2, 3), 4)
+    found = unmasked(X)
+    assert type(found) is np.ndarray
+    assert found.dtype == (np.float64 if dtype is np.int8 else dtype)
+    assert np.array_equal(found, [[0, 1, 2], [3, np.nan, 5]], equal_nan=True)
+    assert np.shares_memory(unmasked(X[:1]), X)
+
+
+@pytest.mark.parametrize("y", [[1, "b"], [None, "b"], [{}, {}]])
+def test_labels_that_cannot_be_sorted_are_refused(y: list[Any]) -> None:
+    with pytest.raises(
+        TypeError, match=r"^y must hold labels of one kind, all text or all numbers; "
+    ):
+        check_labels(np.array(y, dtype=object), "y")
 
 
 # ---------------------------------------------------------------- series: values

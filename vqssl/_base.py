@@ -7,7 +7,7 @@ import numbers
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from vqssl._batches import Rows, as_tensor, count_batches, filled
 from vqssl._callbacks import CallbackSupportMixin, with_callbacks
 from vqssl._checkpoint import Checkpoint
 from vqssl._conditions import describe, describe_array
+from vqssl._memory import Portions
 from vqssl._parts import refuse_nested_names
 from vqssl._persistence import write_file
 from vqssl._progress import Bar, Figure, Lines
@@ -41,8 +42,12 @@ from vqssl._validation import (
     check_series,
     check_weight,
     kind_of,
+    refuse_unequal_lengths,
+    unmasked,
     warn_user,
 )
+
+Result = TypeVar("Result")
 
 PRECISIONS = ("bfloat16", "float32")
 
@@ -71,7 +76,7 @@ _SHARED_TYPES: dict[str, list[Any]] = {
 # Arguments of the net that follow from the estimator's own parameters.
 _OWNED = {
     "callbacks", "checkpoint", "device", "generator", "max_epochs", "max_iter", "module",
-    "n_stages", "order", "period", "train_split", "validation_data",
+    "n_stages", "one_pass", "order", "period", "train_split", "validation_data",
 }  # fmt: skip
 
 
@@ -338,6 +343,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 "generator": make_generator(seeds[4], device),
                 "order": order,
                 "decay_lr": not one_pass,
+                "one_pass": one_pass,
                 "n_stages": self._n_stages(),
                 "precision": self.precision,
                 "validation_data": held_out,
@@ -521,17 +527,23 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """
         name = type(self).__name__
         if isinstance(X, Tensor):
+            if X.layout != torch.strided:
+                raise TypeError(
+                    f"X must be dense; got a tensor of layout {X.layout}. Pass X.to_dense()."
+                )
             X = X.detach().cpu()
             # numpy has no bfloat16.
             X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+        X = unmasked(X)
+        refuse_unequal_lengths(X)
         for axis in ("index", "columns"):
             if getattr(getattr(X, axis, None), "nlevels", 1) > 1:
                 raise ValueError(
                     f"X has a MultiIndex as its {axis}, which {name} would misread: pass an "
                     "array of shape (n_samples, n_channels, n_timepoints)."
                 )
-        # Other shapes go to validate_data too, for scikit-learn's own messages.
-        if _n_axes(X) in (3, 4):
+        # Fewer axes go to validate_data too, for scikit-learn's own messages.
+        if _n_axes(X) > 2:
             X = check_array(X, dtype="numeric", ensure_all_finite=False, allow_nd=True)
         else:
             X = validate_data(self, X, dtype="numeric", ensure_all_finite=False, reset=reset)
@@ -575,9 +587,12 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             device = torch.device(self.device)
             torch.empty(1, device=device).cpu()
         except (RuntimeError, AssertionError, NotImplementedError) as error:
+            # The first line of several, such as that a fork cannot use CUDA again.
+            reason = str(error).partition("\n")[0]
             raise ValueError(
                 f"device must be 'auto' or a torch device that this machine has; got "
-                f"{self.device!r}. CUDA is {'' if torch.cuda.is_available() else 'not '}available."
+                f"{self.device!r}. CUDA is {'' if torch.cuda.is_available() else 'not '}available. "
+                f"{reason}"
             ) from error
         return device
 
@@ -630,10 +645,13 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         -------
         result : ndarray of shape (n, ...)
         """
+
+        def answer(model: Any, batch: Tensor, place: slice, fewest: int) -> Tensor:
+            return function(model, filled(batch, fewest))[: len(batch)]
+
         result: np.ndarray | None = None
         with torch.inference_mode():
-            for model, place, batch in self._placed_batches(rows, double):
-                part = function(model, filled(batch))[: len(batch)]
+            for place, part in self._by_batches(answer, rows, double):
                 if result is None:
                     # By numpy, which asks for large pages.
                     dtype = part[:0].cpu().numpy().dtype
@@ -643,16 +661,31 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         assert result is not None, "callers pass at least one row"
         return result
 
-    def _placed_batches(
-        self, rows: np.ndarray, double: bool = False
-    ) -> Iterator[tuple[Any, slice, Tensor]]:
-        """Yield the model, the place of a batch among the rows, and the batch on its device."""
+    def _by_batches(
+        self,
+        function: Callable[[Any, Tensor, slice, int], Result],
+        rows: np.ndarray,
+        double: bool = False,
+    ) -> Iterator[tuple[slice, Result]]:
+        """Yield the place of each batch among the rows, and what a function makes of it.
+
+        Parameters
+        ----------
+        function : callable
+            ``function(model, batch, place, fewest)`` gets a batch on the device of the model;
+            few rows may be filled up to `fewest`, see `filled`. It is called again with a
+            smaller batch where there is no memory, so it leaves adding up to the caller.
+        rows, double : see `_inference`
+        """
         model, device = self._placed_model(double)
-        size = self._rows_at_once(device)
-        for start in range(0, len(rows), size):
-            place = slice(start, min(start + size, len(rows)))
+
+        def on_device(place: slice, fewest: int) -> Result:
             batch = as_tensor(rows[place]).to(device)
-            yield model, place, batch.double() if double and batch.is_floating_point() else batch
+            if double and batch.is_floating_point():
+                batch = batch.double()
+            return function(model, batch, place, fewest)
+
+        yield from Portions(self._rows_at_once(device), device).of(len(rows), on_device)
 
     # Parameters and state -----------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from torch import Tensor
 _BLOCK = 2**22
 
 # Products of fewer rows go through other kernels, which round differently.
-_FEWEST_ROWS = 8
+FEWEST_ROWS = 8
 
 
 class Rows:
@@ -68,12 +68,14 @@ class Batches:
     ) -> None:
         self.arrays = rows.arrays
         self.index = torch.from_numpy(rows.index)
+        self.batch_size = batch_size
         self.device = device
         self.generator = generator
-        # Where a pass is: the generator before it, and how many of its batches are given out.
+        # Where a pass is: the generator before it, and how many of its rows are given out, the
+        # last batch included.
         self.pass_state: Tensor | None = None
-        self.n_given = 0
-        self.n_batches = count_batches(len(rows), batch_size)
+        self.n_given = len(rows)
+        self.n_last = 0
         self.resident: list[Tensor] | None = None
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
@@ -83,34 +85,45 @@ class Batches:
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         """One pass over the rows."""
-        return self._pass(0)
+        self.begin()
+        while self.n_left > 0:
+            yield self.take()
 
-    def _pass(self, skip: int) -> Iterator[list[Tensor]]:
-        """One pass over the rows without its first batches."""
+    def begin(self, n_given: int = 0) -> None:
+        """Begin a pass over the rows, of which some are given out already."""
         order = self.index
-        self.n_given = skip
         if self.generator is not None:
             self.pass_state = self.generator.get_state()
             order = order[torch.randperm(len(order), generator=self.generator)]
-        if self.resident is not None:
-            order = send(order, self.device)
-        # One by one: a pass over a hundred million rows has millions of batches.
-        size, n_larger = divmod(len(order), self.n_batches)
-        for i in range(skip, self.n_batches):
-            self.n_given = i + 1
-            start = i * size + min(i, n_larger)
-            rows = order[start : start + size + (i < n_larger)]
-            if self.resident is not None:
-                yield [tensor[rows] for tensor in self.resident]
-            else:
-                index = rows.numpy()
-                yield [send(as_tensor(array[index]), self.device) for array in self.arrays]
+        self.order = order if self.resident is None else send(order, self.device)
+        self.n_given = n_given
 
-    def forever(self, skip: int = 0) -> Iterator[list[Tensor]]:
-        """Pass after pass, without an end; the first one without its first `skip` batches."""
-        yield from self._pass(skip)
-        while True:
-            yield from self
+    def take(self) -> list[Tensor]:
+        """The next batch, of a new pass where one is over."""
+        if self.n_left == 0:
+            self.begin()
+        self.n_last = math.ceil(self.n_left / self.n_batches_left)
+        rows = self.order[self.n_given : self.n_given + self.n_last]
+        self.n_given += self.n_last
+        if self.resident is not None:
+            return [tensor[rows] for tensor in self.resident]
+        index = rows.numpy()
+        return [send(as_tensor(array[index]), self.device) for array in self.arrays]
+
+    def halve(self) -> None:
+        """Take the last batch back: its rows, and all after them, come in half as large ones."""
+        self.n_given -= self.n_last
+        self.batch_size = self.n_last // 2
+
+    @property
+    def n_left(self) -> int:
+        """Rows of the pass that are still to be given out."""
+        return len(self.index) - self.n_given
+
+    @property
+    def n_batches_left(self) -> int:
+        """Batches that the rest of the pass is cut into."""
+        return count_batches(self.n_left, self.batch_size)
 
 
 def count_batches(n_rows: int, batch_size: int) -> int:
@@ -126,12 +139,12 @@ def as_tensor(array: np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(array, dtype=wanted, order="C"))
 
 
-def filled(batch: Tensor) -> Tensor:
+def filled(batch: Tensor, fewest: int = FEWEST_ROWS) -> Tensor:
     """Return a batch with its last row repeated where it has few rows.
 
     What a model makes of a row then does not depend on how many others there are.
     """
-    missing = _FEWEST_ROWS - len(batch)
+    missing = fewest - len(batch)
     if missing <= 0:
         return batch
     return torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])])

@@ -5,11 +5,21 @@ import torch
 from torch import Tensor, nn
 
 from vqssl._batches import blocks
+from vqssl._validation import warn_user
 
 SCALINGS = ("dataset", "series", None)
 
 # Deviations below this share of the mean are rounding, not variation.
 _RELATIVE_FLOOR = 1e-6
+
+# Numbers that are looked at for rounding at a time (8 MB of float64).
+_BLOCK = 2**20
+
+# Variation of constants in float64, as a share of their value.
+_FLOAT64_ROUNDING = 1e-12
+
+# Rounding to float32 above this share of the deviation is said.
+_MOST_LOST = 0.01
 
 
 def check_scaling(value: str | None) -> None:
@@ -53,6 +63,7 @@ class Scaler(nn.Module):
     def start(self, series: np.ndarray) -> None:
         """Take mean and deviation from training series (n, C, L) or images (n, C, H, W)."""
         mean, deviation = series_statistics(series, self.scaling == "series")
+        _warn_of_rounding(series, mean, deviation)
         constant = deviation <= _RELATIVE_FLOOR * np.abs(mean)
         shape = self.mean.shape
         self.mean.copy_(torch.from_numpy(mean).view(shape))
@@ -72,6 +83,31 @@ class Scaler(nn.Module):
 
     def inverse(self, x: Tensor) -> Tensor:
         return x if self.scaling is None else x * self.deviation + self.mean
+
+
+def _warn_of_rounding(series: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> None:
+    """Warn where float32, which everything is computed in, loses detail of wider numbers."""
+    if series.dtype.itemsize < 4 or series.dtype == np.float32:
+        return
+    errors, largest, smallest = [], [], []
+    n_rows = max(1, _BLOCK // series[0].size)
+    for start in range(0, len(series), n_rows):
+        block = series[start : start + n_rows]
+        points = block.reshape(*block.shape[:2], -1).astype(np.float64)
+        errors.append((points - points.astype(np.float32)).var((0, 2)))
+        largest.append(points.max((0, 2)))
+        smallest.append(points.min((0, 2)))
+    # What varies by rounding of float64 only is constant.
+    spread = np.max(largest, 0) - np.min(smallest, 0)  # (C,)
+    varies = spread > _FLOAT64_ROUNDING * np.abs(mean)
+    lost = np.where(varies, np.sqrt(np.mean(errors, 0)), 0.0)
+    channel = int(np.argmax(lost - _MOST_LOST * deviation))
+    if lost[channel] > _MOST_LOST * deviation[channel]:
+        warn_user(
+            f"Rounding to float32 changes channel {channel} of X by {lost[channel]:.2g} around "
+            f"{mean[channel]:.3g}, where its deviation is {deviation[channel]:.2g}. Subtract the "
+            "mean of X before."
+        )
 
 
 def series_statistics(series: np.ndarray, per_series: bool) -> tuple[np.ndarray, np.ndarray]:

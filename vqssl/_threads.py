@@ -1,6 +1,7 @@
 """CPU threads of training: one number for all of torch, the one before put back."""
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 
@@ -34,6 +35,18 @@ class _SharedThreads:
 
 
 _SHARED_THREADS = _SharedThreads()
+
+
+def _use_one_thread() -> None:
+    """Let a fork of the process compute by itself.
+
+    The threads that torch had started are not there, and OpenMP would wait for them for ever.
+    """
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_use_one_thread)
 
 
 @contextlib.contextmanager

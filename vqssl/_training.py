@@ -4,7 +4,7 @@ import contextlib
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import skorch
@@ -15,9 +15,12 @@ from torch import Tensor, nn
 from vqssl._average import WeightAverage
 from vqssl._batches import Batches, Rows
 from vqssl._checkpoint import Checkpoint
+from vqssl._memory import BeforeStep
 from vqssl._precision import arithmetic
 from vqssl._progress import Bar, Figure, Lines
-from vqssl._validation import check_probability
+from vqssl._validation import check_probability, warn_user
+
+Result = TypeVar("Result")
 
 # Optimizers of torch that take fused=True on CPU as well as on CUDA.
 _FUSED = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
@@ -65,10 +68,14 @@ class TermNet(skorch.NeuralNet):
     overrides. At the end of a period the history gets one row with the mean of the loss
     (``train_loss``) and of each term.
 
+    Where the device has no memory for a batch, a warning says so, the step is taken with half
+    of the batch, and later batches are as small.
+
     Parameters
     ----------
     module : torch.nn.Module
-        ``module(*batch, generator=generator)`` returns a dict of weighted scalars.
+        ``module(*batch, generator=generator)`` returns a dict of weighted scalars. Batches have
+        ``module.fewest_rows`` rows at least, where it has that.
     max_iter : int
         Number of optimizer steps.
     period : int
@@ -80,6 +87,8 @@ class TermNet(skorch.NeuralNet):
     decay_lr : bool
         Whether the learning rate warms up and then follows a cosine to zero; constant
         otherwise.
+    one_pass : bool
+        Whether `max_iter` is one pass over the rows, to be kept to where batches become smaller.
     n_stages : int
         Equal shares of the steps, in each of which the learning rate warms up and falls; the
         task's ``begin_stage(i)`` is called before the first step of each. One stage, which the
@@ -110,6 +119,7 @@ class TermNet(skorch.NeuralNet):
         generator: torch.Generator,
         order: torch.Generator,
         decay_lr: bool = True,
+        one_pass: bool = False,
         n_stages: int = 1,
         precision: str = "float32",
         gradient_clip: float | None = 1.0,
@@ -133,6 +143,7 @@ class TermNet(skorch.NeuralNet):
         self.generator = generator
         self.order = order
         self.decay_lr = decay_lr
+        self.one_pass = one_pass
         self.n_stages = n_stages
         self.precision = precision
         self.gradient_clip = gradient_clip
@@ -193,7 +204,7 @@ class TermNet(skorch.NeuralNet):
         """Initialise, then take the steps. KeyboardInterrupt restores the best and passes on."""
         self.steps_ = 0
         self._stopped = False
-        self._batches_given = 0
+        self._taken_up: dict[str, Any] = {}
         self._lowest: dict[str, float] = {}
         self.initialize()
         self._average = (
@@ -203,6 +214,7 @@ class TermNet(skorch.NeuralNet):
             name: [cb for _, cb in self.callbacks_ if _overrides(cb, name)]
             for name in ("on_batch_begin", "on_batch_end", "on_grad_computed")
         }
+        self._before = BeforeStep(self.module_, self.generator)
         self.notify("on_train_begin", X=rows, y=None)
         if self.checkpoint is not None and self.checkpoint.state is not None:
             self._take_up(self.checkpoint.state)
@@ -242,9 +254,11 @@ class TermNet(skorch.NeuralNet):
                 if not isinstance(callback, EarlyStopping):
                     raise
                 stop = True
-        if method_name == "on_epoch_end" and self.checkpoint is not None:
+        if method_name == "on_epoch_end":
+            stop = stop or self.steps_ >= self.max_iter
             self._stopped = stop
-            self.checkpoint.offer(self._state, last=stop or self.steps_ >= self.max_iter)
+            if self.checkpoint is not None:
+                self.checkpoint.offer(self._state, last=stop)
         if stop:
             raise StopTraining
 
@@ -262,7 +276,8 @@ class TermNet(skorch.NeuralNet):
             else {"steps": self._average.steps, "other": self._average.other},
             "generator": self.generator.get_state(),
             "order": self._batches.pass_state,
-            "batches_given": self._batches.n_given,
+            "batch_size": self._batches.batch_size,
+            "rows_given": self._batches.n_given,
             "history": [_storable(row) for row in self.history],
             "lowest": self._lowest,
             "early_stopping": [
@@ -286,7 +301,7 @@ class TermNet(skorch.NeuralNet):
             self._average.take_up(**state["average"])
         self.generator.set_state(state["generator"])
         self.order.set_state(state["order"])
-        self._batches_given = state["batches_given"]
+        self._taken_up = state
         self.history.extend(state["history"])
         self._lowest.update(state["lowest"])
         for callback, members in zip(self._early_stopping(), state["early_stopping"], strict=True):
@@ -305,10 +320,13 @@ class TermNet(skorch.NeuralNet):
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         device = torch.device(self.device)
-        if training:
-            self._batches = Batches(dataset, self.batch_size, device, self.order)
-            return self._batches.forever(skip=self._batches_given)
-        return Batches(dataset, self.batch_size, device)
+        if not training:
+            return Batches(dataset, self.batch_size, device)
+        self._batches = Batches(dataset, self.batch_size, device, self.order)
+        if self._taken_up:
+            self._batches.batch_size = self._taken_up["batch_size"]
+            self._batches.begin(self._taken_up["rows_given"])
+        return self._batches
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Callable, **fit_params: Any
@@ -321,15 +339,14 @@ class TermNet(skorch.NeuralNet):
         else:
             self._validate(iterator)
 
-    def _train_period(self, iterator: Iterator[list[Tensor]]) -> None:
+    def _train_period(self, batches: Batches) -> None:
         log: list[dict[str, Tensor]] = []
         rows = 0
         with self._training_weights():
-            for _ in range(min(self.period, self.max_iter - self.steps_)):
-                batch = next(iterator)
+            while len(log) < self.period and self.steps_ < self.max_iter:
                 self._begin_stage()
-                log.append(self.train_step(batch))
-                rows += len(batch[0])
+                log.append(self._with_next(batches, self.train_step))
+                rows += batches.n_last
                 self.steps_ += 1
         means = self._read(log)
         self.terms_ = list(means)
@@ -342,6 +359,31 @@ class TermNet(skorch.NeuralNet):
         self.history.record_batch("train_loss", sum(means.values()))
         self.history.record_batch("train_batch_size", rows)
         self.history.record("train_batch_count", len(log))
+
+    def _with_next(self, batches: Batches, work: Callable[[list[Tensor]], Result]) -> Result:
+        """Return what `work` makes of the next batch that the device has memory for."""
+        fewest = getattr(self.module_, "fewest_rows", 1)
+        self._before.note()
+        while True:
+            try:
+                return work(batches.take())
+            except torch.OutOfMemoryError:
+                if self._before.is_over or batches.n_last // 2 < fewest:
+                    raise
+            # Not inside the handler, whose error holds on to the tensors of the step.
+            self._before.restore()
+            n_rows = batches.n_last
+            batches.halve()
+            if self.one_pass:
+                # In as many periods as callbacks were told of, or fewer.
+                self.max_iter = self.steps_ + batches.n_batches_left
+                n_periods = self.max_epochs - len(self.history) + 1
+                self.period = math.ceil(self.max_iter / n_periods)
+            warn_user(
+                f"{self.device} ran out of memory with a batch of {n_rows} series at step "
+                f"{self.steps_ + 1}; from here on batches have {batches.batch_size}. Set "
+                f"batch_size={batches.batch_size} to begin with them."
+            )
 
     @contextlib.contextmanager
     def _training_weights(self) -> Iterator[None]:
@@ -389,6 +431,7 @@ class TermNet(skorch.NeuralNet):
             callback.on_grad_computed(self, named_parameters=named, batch=batch, training=True)
         if self.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.module_.parameters(), self.gradient_clip)
+        self._before.end()
         self.optimizer_.step()
         if self._average is not None:
             self._average.update()
@@ -407,18 +450,22 @@ class TermNet(skorch.NeuralNet):
             return self.module_(*batch, generator=self.generator)
 
     @torch.no_grad()
-    def _validate(self, iterator: Batches) -> None:
+    def _validate(self, batches: Batches) -> None:
         # The same random numbers at every validation, and none taken from training.
         state = self.generator.get_state()
         log: list[Tensor] = []
         weights: list[int] = []
-        for batch in iterator:
-            log.append(torch.stack(list(self._terms(batch).values())).sum())
-            weights.append(len(batch[0]))
+        batches.begin()
+        while batches.n_left > 0:
+            log.append(self._with_next(batches, self._loss))
+            weights.append(batches.n_last)
         self.generator.set_state(state)
         values = torch.stack(log).double().cpu().numpy()
         self._record_loss("valid_loss", float(np.average(values, weights=weights)))
         self.history.record("valid_batch_count", len(log))
+
+    def _loss(self, batch: list[Tensor]) -> Tensor:
+        return torch.stack(list(self._terms(batch).values())).sum()
 
 
 class Progress(Callback):

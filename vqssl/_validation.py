@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_array, column_or_1d
 
 # Numbers that one finiteness check holds at a time (4 MB of float32).
 _BLOCK = 2**20
@@ -73,6 +74,26 @@ def check_probability(value: Any, name: str, *, below_one: bool = False) -> floa
     return number
 
 
+def check_labels(y: Any, name: str) -> np.ndarray:
+    """Return labels (n,), all of one kind.
+
+    Raises
+    ------
+    ValueError
+        If `y` has another shape, is empty, or holds NaN.
+    TypeError
+        If labels cannot be compared with each other.
+    """
+    y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name=name), warn=True)
+    try:
+        np.sort(y)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} must hold labels of one kind, all text or all numbers; {error}."
+        ) from error
+    return y
+
+
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     """Issue a warning that names the line of the caller's own code."""
     level, frame = 1, sys._getframe()
@@ -90,6 +111,46 @@ def _is_library(module: str) -> bool:
 def kind_of(shape: Sequence[int]) -> str:
     """What has a shape of (L,), (C, L) or (C, H, W): "series" or "images"."""
     return "images" if len(shape) == 3 else "series"
+
+
+def refuse_unequal_lengths(X: Any) -> None:
+    """Refuse a sequence of series that make no array.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, or an array has one object for each series.
+    """
+    if isinstance(X, (list, tuple)):
+        lengths = _lengths(X)
+        if len(lengths) > 1:
+            raise ValueError(
+                f"X must have series of one length; got lengths from {min(lengths)} to "
+                f"{max(lengths)}. vqssl.pad_series makes an array of them."
+            )
+    elif getattr(getattr(X, "dtype", None), "kind", None) == "O" and len(X.shape) == 1:
+        raise ValueError(
+            f"X must be an array of numbers; got one of {X.shape[0]} objects. If each is a series, "
+            "pass np.stack(X), or vqssl.pad_series(X) where their lengths differ."
+        )
+
+
+def _lengths(X: Any) -> set[int]:
+    """Sizes of the last axis of nested sequences and arrays."""
+    if hasattr(X, "shape"):
+        return {int(size) for size in X.shape[-1:]}
+    if not isinstance(X, (list, tuple)):
+        return set()
+    return set().union(*map(_lengths, X)) or {len(X)}
+
+
+def unmasked(X: Any) -> Any:
+    """Return a masked array as a plain one, with NaN for what is masked; anything else as is."""
+    if not isinstance(X, np.ma.MaskedArray):
+        return X
+    if not X.mask.any():
+        return X.data
+    return np.ma.filled(X if X.dtype.kind == "f" else X.astype(np.float64), np.nan)
 
 
 def check_series(X: Any, estimator_name: str, allow_gaps: bool = False) -> np.ndarray:

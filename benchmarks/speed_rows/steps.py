@@ -52,7 +52,7 @@ class Steps:
         self.batches = self.net.get_iterator(rows, training=True)
 
     def next_batch(self) -> list[Tensor]:
-        return next(self.batches)
+        return self.batches.take()
 
     def __call__(self) -> None:
         self.net.train_step(self.next_batch())

@@ -156,6 +156,18 @@ def test_columns_with_names_are_no_reason_to_warn():
     assert_array_equal(completed[:, :14], frame.iloc[:, :14])
 
 
+def test_what_is_masked_is_a_gap():
+    X, gaps = with_gaps(make_series())
+    generator = fitted(make_series())
+    masked = np.ma.array(make_series(), mask=gaps)
+    assert_array_equal(
+        generator.impute(masked, random_state=0), generator.impute(X, random_state=0)
+    )
+    assert_array_equal(
+        generator.complete(masked, 7, random_state=0), generator.complete(X, 7, random_state=0)
+    )
+
+
 def test_integers_give_float32():
     X = make_series().round().astype(np.int64)
     generator = fitted(X)

@@ -509,28 +509,35 @@ class VAE(BaseAutoEncoder):
     def _at(self, series: np.ndarray, unit: np.ndarray) -> np.ndarray:
         """Latents mean + L u of series, for u (n_draws, n, Z)."""
         result = np.empty(unit.shape)
+
+        def latents(model: Any, x: Tensor, place: slice, fewest: int) -> Tensor:
+            posterior = model.posterior(model.scaler(x))
+            return posterior.at(torch.from_numpy(unit[:, place]).to(x)).cpu()
+
         with torch.inference_mode():
-            for model, place, x in self._placed_batches(series, double=True):
-                posterior = model.posterior(model.scaler(x))
-                result[:, place] = posterior.at(torch.from_numpy(unit[:, place]).to(x)).cpu()
+            for place, found in self._by_batches(latents, series, double=True):
+                result[:, place] = found
         return result
 
     def _joint_density(self, series: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logarithm of p(x, z) at z = mean + L u up to a constant, and its gradient in u."""
         density, gradient = np.empty(unit.shape[:2]), np.empty(unit.shape)
+
+        def of_batch(model: Any, x: Tensor, place: slice, fewest: int) -> tuple[Tensor, Tensor]:
+            with torch.no_grad():
+                scaled = model.scaler(x)
+                posterior = model.posterior(scaled)
+            u = torch.from_numpy(unit[:, place]).to(x).requires_grad_()
+            z = posterior.at(u)
+            n_draws, ones = len(u), [1] * (x.ndim - 1)
+            joint = (
+                model.log_likelihood(scaled.repeat(n_draws, *ones), z.flatten(0, 1))
+                + log_normal(z).flatten()
+            )
+            (slope,) = torch.autograd.grad(joint.sum(), u)
+            return joint.detach().unflatten(0, (n_draws, -1)).cpu(), slope.cpu()
+
         with torch.inference_mode(False), torch.enable_grad():
-            for model, place, x in self._placed_batches(series, double=True):
-                with torch.no_grad():
-                    scaled = model.scaler(x)
-                    posterior = model.posterior(scaled)
-                u = torch.from_numpy(unit[:, place]).to(x).requires_grad_()
-                z = posterior.at(u)
-                n_draws, ones = len(u), [1] * (x.ndim - 1)
-                joint = (
-                    model.log_likelihood(scaled.repeat(n_draws, *ones), z.flatten(0, 1))
-                    + log_normal(z).flatten()
-                )
-                (slope,) = torch.autograd.grad(joint.sum(), u)
-                density[:, place] = joint.detach().unflatten(0, (n_draws, -1)).cpu()
-                gradient[:, place] = slope.cpu()
+            for place, found in self._by_batches(of_batch, series, double=True):
+                density[:, place], gradient[:, place] = found
         return density, gradient

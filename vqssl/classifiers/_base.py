@@ -4,11 +4,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from vqssl._base import TorchEstimator
 from vqssl._callbacks import with_callbacks
+from vqssl._validation import check_labels
 
 
 class BaseClassifier(
@@ -183,13 +183,7 @@ class BaseClassifier(
 
 
 def _as_labels(y: Any, name: str) -> np.ndarray:
-    """Return labels (n,).
-
-    Raises
-    ------
-    ValueError
-        If `y` has another shape, is empty, or holds NaN or what are no classes.
-    """
-    y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name=name), warn=True)
+    """Return labels (n,); what are no classes is a ValueError."""
+    y = check_labels(y, name)
     check_classification_targets(y)
     return y

@@ -311,13 +311,16 @@ class FCNClassifier(BaseClassifier):
 
     def _row_statistics(self, series: np.ndarray, depth: int) -> tuple[Tensor, Tensor]:
         """Mean and variance (W,) of the rows that the norm of a block gets, in float64."""
-        means, squares, counts = [], [], []
+
+        def of_batch(
+            model: Any, x: Tensor, place: slice, fewest: int
+        ) -> tuple[Tensor, Tensor, int]:
+            rows = model.blocks[depth].rows(model.hidden(x, depth)).double()
+            return rows.mean(0).cpu(), rows.var(0, correction=0).cpu(), len(rows)
+
         with torch.inference_mode():
-            for model, _, x in self._placed_batches(series):
-                rows = model.blocks[depth].rows(model.hidden(x, depth)).double()
-                means.append(rows.mean(0).cpu())
-                squares.append(rows.var(0, correction=0).cpu())
-                counts.append(len(rows))
+            found = [moments for _, moments in self._by_batches(of_batch, series)]
+        means, squares, counts = zip(*found, strict=True)
         share = torch.tensor(counts, dtype=torch.float64).unsqueeze(1) / sum(counts)
         mean = (share * torch.stack(means)).sum(0)
         variance = (share * (torch.stack(squares) + (torch.stack(means) - mean) ** 2)).sum(0)

@@ -157,23 +157,28 @@ class BaseEncoder(
         steps = self.model_.steps()
         drawn = [self._candidates(series, loss) if k > 0 else None for loss, k in enumerate(steps)]
         totals = np.zeros(len(steps))
+
+        def sums(model: Any, x: Tensor, place: slice, fewest: int) -> list[float]:
+            n_series = len(x)
+            found = [0.0] * len(steps)
+            for loss, outcome in enumerate(model.outcomes(model.scaler(filled(x, fewest)), None)):
+                given = drawn[loss]
+                if given is None:
+                    continue
+                candidates = Candidates(*(part.to(x.device) for part in given))
+                losses = judged_contrast(
+                    outcome.context[:n_series],
+                    outcome.frames[:n_series],
+                    model.predictions_of(loss),
+                    place.start,
+                    candidates,
+                )
+                found[loss] = float(losses.double().sum())
+            return found
+
         with torch.inference_mode():
-            for model, place, x in self._placed_batches(series):
-                n_series = len(x)
-                outcomes = model.outcomes(model.scaler(filled(x)), None)
-                for loss, outcome in enumerate(outcomes):
-                    given = drawn[loss]
-                    if given is None:
-                        continue
-                    candidates = Candidates(*(part.to(x.device) for part in given))
-                    losses = judged_contrast(
-                        outcome.context[:n_series],
-                        outcome.frames[:n_series],
-                        model.predictions_of(loss),
-                        place.start,
-                        candidates,
-                    )
-                    totals[loss] += float(losses.double().sum())
+            for _, found in self._by_batches(sums, series):
+                totals += found
         # One of the candidates makes room for the positive.
         n_choices = [1 if given is None else len(given.places) for given in drawn]
         return np.log(n_choices) - totals / len(series)

@@ -266,8 +266,9 @@ class GreedyInfoMaxEncoder(BaseEncoder):
             raise ValueError(f"train must be 'joint' or 'greedy'; got {self.train!r}.")
         if self.train == "greedy" and self.validation_fraction > 0:
             raise ValueError(
-                "validation_fraction must be 0 with train='greedy', which would not reach all modules "
-                f"if it stopped early; got {self.validation_fraction!r}. Use train='joint'."
+                "validation_fraction must be 0 with train='greedy', since training that stops "
+                f"early does not reach all modules; got {self.validation_fraction!r}. Use "
+                "train='joint'."
             )
 
     def _build(self) -> GreedyModel:

@@ -8,17 +8,23 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
-from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator
 from vqssl._callbacks import with_callbacks
 from vqssl._inner import fit_inner
+from vqssl._memory import Portions
 from vqssl._parts import resolve
 from vqssl._precision import arithmetic
 from vqssl._seed import spawn_seeds
-from vqssl._validation import check_count, check_probability, check_weight, warn_user
+from vqssl._validation import (
+    check_count,
+    check_labels,
+    check_probability,
+    check_weight,
+    warn_user,
+)
 from vqssl.backbones import PRIOR_BACKBONES, PriorBackbone, SequenceModule
 from vqssl.generators._codes import CodeSpace, Prior, positions_of, shapes_of
 from vqssl.generators._decoding import Draws
@@ -330,7 +336,10 @@ class BaseGenerator(
         random_state: Any,
         draw: Callable[[Any, Tensor, Draws], Tensor],
     ) -> np.ndarray:
-        """Draw codes by ``draw(model, labels, draws)``, which gets some samples at a time."""
+        """Draw codes by ``draw(model, labels, draws)``, which gets some samples at a time.
+
+        It returns them (B, N), and may be called again for some of them.
+        """
         self._check_is_fitted()
         n_samples = check_count(n_samples, "n_samples")
         self._check_sampling()
@@ -357,14 +366,17 @@ class BaseGenerator(
         `rows` are numbers of samples, rising; `draw` gets some of them at a time.
         """
         model, device = self._placed_model()
-        size = self._rows_to_draw(device)
-        blocks = np.split(rows, np.flatnonzero(np.diff(rows // Draws.block_size)) + 1)
+        portions = Portions(self._rows_to_draw(device), device)
         with torch.inference_mode(), arithmetic(self.precision, device):
-            for block in blocks:
-                for start in range(0, len(block), size):
-                    some = block[start : start + size]
+            for block in np.split(rows, np.flatnonzero(np.diff(rows // Draws.block_size)) + 1):
+
+                def drawn(place: slice, fewest: int, block: np.ndarray = block) -> Tensor:
+                    some = block[place]
                     draws = Draws(seed, some, self.n_tokens_, device)
-                    codes[some] = draw(model, some, draws).cpu().numpy()
+                    return draw(model, some, draws).cpu()
+
+                for place, some in portions.of(len(block), drawn):
+                    codes[block[place]] = some.numpy()
 
     def _one_or_each(self, y: Any, n_samples: int) -> Any:
         """Repeat a single label `n_samples` times; leave anything else."""
@@ -558,15 +570,10 @@ def _as_labels(y: Any, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
     TypeError
         If labels cannot be compared with each other.
     """
-    y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
+    y = check_labels(y, "y")
     if len(y) != n_samples:
         raise ValueError(f"y must have {n_samples} labels, one per series; got {len(y)}.")
-    try:
-        labels, inverse = np.unique(y, return_inverse=True)
-    except TypeError as error:
-        raise TypeError(f"y must hold labels of one kind, all text or all numbers; {error}.") from (
-            error
-        )
+    labels, inverse = np.unique(y, return_inverse=True)
     return labels, inverse.astype(np.int64)
 
 

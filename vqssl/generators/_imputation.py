@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vqssl._seed import spawn_seeds
-from vqssl._validation import check_count
+from vqssl._validation import check_count, unmasked
 from vqssl.generators._base import BaseGenerator
 from vqssl.generators._codes import positions_of
 from vqssl.generators._decoding import Draws
@@ -158,7 +158,7 @@ class BaseImputingGenerator(BaseGenerator):
         if isinstance(X, Tensor):
             X = X.detach().cpu()
             X = X.float() if X.dtype == torch.bfloat16 else X  # which numpy does not have
-        X = np.asarray(X)
+        X = np.asarray(unmasked(X))
         whole = X.ndim == len(self.input_shape_) + 1 and X.shape[-1] in (length, length - horizon)
         if not whole:
             raise ValueError(

@@ -283,12 +283,16 @@ class BaseTokenizer(
         standard = Standard.of(scale, offset)
         read = self._reader(output)
         rows = np.empty((len(series), len(scale)), np.float32)
+
+        def read_batch(model: Any, x: Tensor, place: slice, fewest: int) -> None:
+            encode = model.latents if output == "latent" else model.tokens
+            tokens = encode(filled(x, fewest))[: len(x)]
+            # Straight to their place: rows take far more memory than series.
+            read(tokens, standard, torch.from_numpy(rows[place]))
+
         with torch.inference_mode():
-            for model, place, x in self._placed_batches(series):
-                encode = model.latents if output == "latent" else model.tokens
-                tokens = encode(filled(x))[: len(x)]
-                # Straight to their place: rows take far more memory than series.
-                read(tokens, standard, torch.from_numpy(rows[place]))
+            for _ in self._by_batches(read_batch, series):
+                pass
         return rows
 
     def _reader(self, output: str) -> Reader:
@@ -347,15 +351,20 @@ class BaseTokenizer(
             raw[name] = self._reader(name), Standard.of(np.ones(width), np.zeros(width))
         codes = np.empty((len(series), self.n_tokens_), np.int64)
         moments: dict[str, Moments] = {}
+
+        def of_batch(model: Any, x: Tensor, place: slice, fewest: int) -> dict[str, Moments]:
+            latents, tokens = model.latents_and_tokens(x)
+            codes[place] = tokens.cpu().numpy()
+            found = {}
+            for name, some in (("features", tokens), ("latent", latents)):
+                read, standard = raw[name]
+                found[name] = moments_of(read(some, standard, None))
+            return found
+
         with torch.inference_mode():
             # Batch by batch, as the readouts of all series may not fit into memory.
-            for model, place, x in self._placed_batches(series):
-                latents, tokens = model.latents_and_tokens(x)
-                codes[place] = tokens.cpu().numpy()
-                for name, some in (("features", tokens), ("latent", latents)):
-                    read, standard = raw[name]
-                    new = moments_of(read(some, standard, None))
-                    moments[name] = merge(moments[name], new) if name in moments else new
+            for _, new in self._by_batches(of_batch, series):
+                moments = {name: merge(moments[name], new[name]) for name in moments} or new
         return codes, moments
 
     # Sizes, checks ------------------------------------------------------------------------

@@ -60,6 +60,9 @@ class JointEmbedding(nn.Module):
     series only.
     """
 
+    # The views of a single series cannot be told from those of others.
+    fewest_rows = 2
+
     def __init__(
         self,
         model: VQVAE,
