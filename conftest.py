@@ -1,4 +1,4 @@
-"""Tests of the plots: no window, no figure left over, skipped where there is no matplotlib."""
+"""Tests of figures: no window, no figure left over, skipped where there is no matplotlib."""
 
 import os
 import sys
@@ -9,7 +9,9 @@ import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-collect_ignore_glob = [] if find_spec("matplotlib") else ["vqssl/plots/*", "tests/plots/*"]
+FIGURES = ["vqssl/plots/*", "tests/plots/*", "vqssl/reports/*", "tests/reports/*"]
+
+collect_ignore_glob = [] if find_spec("matplotlib") else FIGURES
 
 
 @pytest.fixture(autouse=True)

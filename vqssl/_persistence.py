@@ -14,7 +14,7 @@ import platform
 import re
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -76,8 +76,18 @@ def write_file(path: str | os.PathLike[str], tree: Any, arrays: Mapping[str, np.
     ValueError
         If `path` is something else than a file, or the tree is too large.
     """
-    target = _target(path)
-    chunks = _pack(tree, arrays)
+    target = check_target(path)
+    replace_file(target, _pack(tree, arrays))
+
+
+def replace_file(target: str, chunks: Iterable[bytes | memoryview]) -> None:
+    """Write a file at once or not at all; `target` is what `check_target` returned.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or fails. What was there before stays.
+    """
     # Created in place of tempfile's, which nobody but the owner may read.
     temporary = os.path.join(os.path.dirname(target), f".vqssl-{secrets.token_hex(8)}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
@@ -150,8 +160,22 @@ def _name(path: str | os.PathLike[str]) -> str:
     return name
 
 
-def _target(path: str | os.PathLike[str]) -> str:
-    """Full name of the file to write; a link is followed."""
+def check_target(path: str | os.PathLike[str]) -> str:
+    """Return the full name of a file to write; a link is followed.
+
+    Raises
+    ------
+    TypeError
+        If `path` is no path.
+    FileNotFoundError
+        If the folder of the file does not exist.
+    IsADirectoryError
+        If `path` is a folder.
+    PermissionError
+        If the file is there and read-only.
+    ValueError
+        If `path` is something else than a file.
+    """
     name = _name(path)
     target = os.path.realpath(name)
     if os.path.isdir(target) or not os.path.basename(name):

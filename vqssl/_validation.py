@@ -153,11 +153,14 @@ def unmasked(X: Any) -> Any:
     return np.ma.filled(X if X.dtype.kind == "f" else X.astype(np.float64), np.nan)
 
 
-def check_series(X: Any, estimator_name: str, allow_gaps: bool = False) -> np.ndarray:
+def check_series(
+    X: Any, estimator_name: str, allow_gaps: bool = False, name: str = "X"
+) -> np.ndarray:
     """Return series (n, C, L) or images (n, C, H, W) as an array of real numbers, no copy.
 
     Accepts (n_samples, n_timepoints), one channel, (n_samples, n_channels, n_timepoints)
-    and (n_samples, n_channels, height, width); with `allow_gaps` also NaN.
+    and (n_samples, n_channels, height, width); with `allow_gaps` also NaN. Messages call it
+    `name`.
 
     Raises
     ------
@@ -167,33 +170,33 @@ def check_series(X: Any, estimator_name: str, allow_gaps: bool = False) -> np.nd
     """
     X = np.asarray(X)
     if X.dtype.kind not in "biuf":
-        raise ValueError(f"X must hold real numbers; got an array of {X.dtype}.")
+        raise ValueError(f"{name} must hold real numbers; got an array of {X.dtype}.")
     if X.ndim not in (2, 3, 4):
         raise ValueError(
-            "X must have shape (n_samples, n_timepoints) or (n_samples, n_channels, "
+            f"{name} must have shape (n_samples, n_timepoints) or (n_samples, n_channels, "
             "n_timepoints), or for images (n_samples, n_channels, height, width); got "
             f"{X.ndim} axes, shape {X.shape}."
         )
     if 0 in X.shape:
         point = "pixel" if X.ndim == 4 else "time point"
-        raise ValueError(f"X must have at least one sample and one {point}; got {X.shape}.")
+        raise ValueError(f"{name} must have at least one sample and one {point}; got {X.shape}.")
     if X.ndim == 4 and X.shape[1] > _MANY_CHANNELS * X.shape[3]:
         warn_user(
-            f"X has {X.shape[1]} channels of {X.shape[2]} x {X.shape[3]} pixels each: channels "
-            "come before height and width. If yours are the last axis, pass "
-            "X.transpose(0, 3, 1, 2)."
+            f"{name} has {X.shape[1]} channels of {X.shape[2]} x {X.shape[3]} pixels each: "
+            "channels come before height and width. If yours are the last axis, pass "
+            f"{name}.transpose(0, 3, 1, 2)."
         )
     if X.ndim == 3 and X.shape[1] > _MANY_CHANNELS * X.shape[2]:
         warn_user(
-            f"X has {X.shape[1]} channels of {X.shape[2]} time points each: time must be the "
-            "last axis. If yours is the middle one, pass X.swapaxes(1, 2)."
+            f"{name} has {X.shape[1]} channels of {X.shape[2]} time points each: time must be the "
+            f"last axis. If yours is the middle one, pass {name}.swapaxes(1, 2)."
         )
     series = X[:, None, :] if X.ndim == 2 else X
-    _check_finite(series, estimator_name, allow_gaps)
+    _check_finite(series, estimator_name, allow_gaps, name)
     return series
 
 
-def _check_finite(series: np.ndarray, estimator_name: str, allow_gaps: bool) -> None:
+def _check_finite(series: np.ndarray, estimator_name: str, allow_gaps: bool, name: str) -> None:
     """Look for NaN, infinity and numbers beyond float32 block by block."""
     if series.dtype.kind in "biu":
         return
@@ -214,7 +217,7 @@ def _check_finite(series: np.ndarray, estimator_name: str, allow_gaps: bool) -> 
         else:
             where, remedy = f"row {place[0]}, column {place[1]}", "fill them in"
         raise ValueError(
-            f"Input X contains {what} (sample {start + sample}, channel {channel}, {where}). "
+            f"Input {name} contains {what} (sample {start + sample}, channel {channel}, {where}). "
             f"{estimator_name} does not accept missing or infinite values: {remedy}, or leave "
             f"out the {kind_of(series.shape[1:])} that have them."
         )

@@ -115,6 +115,7 @@ class TrainingDisplay:
             draw(loss, "valid_loss", label="loss of held-out series", linestyle="--", **whole)
         if min(history[name].min() for name in self.lines_) > 0:
             loss.set_yscale("log")
+            _write_plain(loss.yaxis)
         loss.set_ylabel("loss")
         grid.title(loss, f"Training: {int(steps[-1])} steps, last loss {history['loss'][-1]:.3g}")
         if "lr" in history:
@@ -125,6 +126,18 @@ class TrainingDisplay:
         grid.legend(loss)
         self.axes_, self.figure_ = grid.axes, grid.figure
         return self
+
+
+def _write_plain(axis: Any) -> None:
+    """Write 0.06 in place of 6 x 10^-2 on a logarithmic axis."""
+    from matplotlib.ticker import LogFormatter
+
+    class Plain(LogFormatter):
+        def __call__(self, x: float, pos: Any = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
+    axis.set_major_formatter(Plain())
+    axis.set_minor_formatter(Plain(labelOnlyBase=False))
 
 
 def _checked(history: Any) -> dict[str, np.ndarray]:
