@@ -1,14 +1,14 @@
 """What all tests share: one torch thread, the shared data, hypothesis profiles."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 # Two threads on two loaded cores made a fit of 0.6 s take 27 s.
 torch.set_num_threads(1)
@@ -16,8 +16,9 @@ torch.set_num_threads(1)
 DATA_VARIABLE = "VQSSL_DATA_DIR"
 NO_DATA = f"{DATA_VARIABLE} is not set"
 
+# How often a property is tried: in every run, and with ``pytest -m nightly``.
 settings.register_profile(
-    "vqssl",
+    "suite",
     deadline=None,
     derandomize=True,
     max_examples=20,
@@ -25,9 +26,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
-    "nightly", settings.get_profile("vqssl"), derandomize=False, max_examples=200, print_blob=True
+    "nightly", settings.get_profile("suite"), derandomize=False, max_examples=200, print_blob=True
 )
-settings.load_profile(os.environ.get("VQSSL_HYPOTHESIS_PROFILE", "vqssl"))
+settings.load_profile("suite")
 
 
 class Split(NamedTuple):
@@ -66,6 +67,21 @@ def data_dir() -> Path:
 def load_ucr() -> Callable[[str], Split]:
     """``load_ucr("GunPoint")`` returns X_train, y_train, X_test and y_test."""
     return read_ucr
+
+
+@pytest.fixture
+def _profile(request: pytest.FixtureRequest) -> Iterator[None]:
+    settings.load_profile(request.param)
+    yield
+    settings.load_profile("suite")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make two tests of every property: one for the suite, one marked as nightly."""
+    if is_hypothesis_test(metafunc.function):
+        metafunc.fixturenames.append("_profile")
+        profiles = ["suite", pytest.param("nightly", marks=pytest.mark.nightly)]
+        metafunc.parametrize("_profile", profiles, indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -142,7 +142,7 @@ def as_tensor(array: np.ndarray) -> Tensor:
 def filled(batch: Tensor, fewest: int = FEWEST_ROWS) -> Tensor:
     """Return a batch with its last row repeated where it has few rows.
 
-    What a model makes of a row then does not depend on how many others there are.
+    What a model makes of a row then hardly depends, by rounding, on how many others there are.
     """
     missing = fewest - len(batch)
     if missing <= 0:

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
@@ -135,7 +135,6 @@ def test_gradients_reach_coefficients_and_series():
 # ------------------------------------------------------------------------- tokens and spans
 
 
-@settings(max_examples=15)
 @given(
     length=st.integers(1, 60),
     channels=st.sampled_from([None, 1, 3]),

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
@@ -77,7 +77,6 @@ def test_groups_of_tokens_run_from_coarse_to_fine(length, params, expected):
     assert tokenizer.n_tokens_ == sum(expected) == tokenizer.encode(make_series(5, length)).shape[1]
 
 
-@settings(max_examples=15)
 @given(
     length=st.integers(1, 70),
     channels=st.sampled_from([None, 1, 3]),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -135,7 +135,6 @@ def test_latents_are_pooled_as_by_loop(n_tokens):
     level=st.sampled_from([0.0, 1.0, -30.0]),
     seed=st.integers(0, 2**31),
 )
-@settings(deadline=None)
 def test_features_of_codes_are_the_pools_of_their_vectors(n_tokens, dim, n_codes, level, seed):
     codebook = make_codebook(n_codes, dim, level, seed)
     codes = make_codes(5, n_tokens, n_codes, seed)

@@ -898,7 +898,32 @@ def test_merged_moments_are_those_of_the_whole(n, m, seed):
 
 def test_columns_are_constant_beside_others_of_their_unit():
     # Pools, two products of large latents, the frequency of a rare code.
+    mean, products = np.zeros(4), slice(1, 3)
     variance = np.array([1.0, 1e13, 1e-7, 1e-6])
-    assert_array_equal(_is_constant(variance, slice(1, 3)), [False, False, True, False])
+    assert_array_equal(_is_constant(mean, variance, products), [False, False, True, False])
     variance[3] = 1e-13
-    assert_array_equal(_is_constant(variance, slice(1, 3)), [False, False, True, True])
+    assert_array_equal(_is_constant(mean, variance, products), [False, False, True, True])
+
+
+def test_columns_are_constant_beside_their_mean():
+    # Of 3,000 a deviation of .0003 is rounding in float32, of a million one of .1.
+    variance, products = np.array([1.0, 9e-8, 1e-2, 100.0]), slice(2, 4)
+    mean = np.array([0.0, 3e3, 1e6, 1e4])
+    assert_array_equal(_is_constant(mean, variance, products), [False, True, True, False])
+
+
+def test_columns_of_series_that_are_all_alike_are_constant():
+    # Rounding is all that deviates, also in the columns whose mean is next to nothing.
+    variance, products = np.array([1e-14, 4e-15, 1e-14, 1e-15]), slice(2, 4)
+    mean = np.array([1.0, 1e-9, 2.0, 1e-8])
+    assert _is_constant(mean, variance, products).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_features_of_series_that_are_all_alike_are_zero(tokenizer, seed):
+    series = np.repeat(make_series(1, 31, seed=seed), 7, axis=0)
+    backbone = ConvBackbone(width=5, n_blocks=1, n_decoder_blocks=1)
+    tokenizer.set_params(backbone=backbone, code_dim=5, n_codes=2, random_state=seed).fit(series)
+    codes = tokenizer.encode(series)
+    assert (codes == codes[0]).all()
+    assert np.abs(tokenizer.transform(series)).max() < 1e-4

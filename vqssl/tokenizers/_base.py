@@ -325,7 +325,7 @@ class BaseTokenizer(
             moments = {name: merge(self._readout_moments[name], moments[name]) for name in moments}
         self._readout_scale: dict[str, np.ndarray] = {}
         for output in ("features", "latent"):
-            n_series, _, variances = moments[output]
+            n_series, means, variances = moments[output]
             parts = []
             n_sides = len(self._token_shapes[0])
             for codebook, columns in zip(self._codebooks, self._columns(output), strict=True):
@@ -334,7 +334,8 @@ class BaseTokenizer(
                 if places.stop > places.start:
                     variance = variance.copy()
                     variance[places] = variance[places].mean()
-                constant = _is_constant(variance, autocovariance_columns(dim, n_sides))
+                products = autocovariance_columns(dim, n_sides)
+                constant = _is_constant(means[columns], variance, products)
                 scale = np.where(constant, float(n_series < 2), 1 / np.sqrt(variance + constant))
                 n_codes = len(codebook) if output == "features" else 0
                 scale *= block_weights(dim, n_codes, n_sides)
@@ -500,15 +501,23 @@ def merge(first: Moments, second: Moments) -> Moments:
     return n + m, mean + share * shift, spread + share * (1 - share) * shift**2
 
 
-def _is_constant(variance: np.ndarray, products: slice) -> np.ndarray:
+def _is_constant(mean: np.ndarray, variance: np.ndarray, products: slice) -> np.ndarray:
     """Columns that vary by no more than rounding (F,).
 
+    A deviation is held against the mean of the column and the largest deviation of the others.
     Products of coordinates, in the square of the units of the others, are held against the
-    largest of their own: large ones would make rounding of the frequencies of rare codes.
+    largest of their own: large ones would make rounding of the frequencies of rare codes. Where
+    all series are alike, rounding is the largest deviation, too.
     """
-    largest = np.full(len(variance), np.delete(variance, products).max())
-    largest[products] = variance[products].max()
-    return variance <= _NO_VARIATION**2 * np.maximum(largest, _NO_VARIATION**2)
+    share = _NO_VARIATION**2
+    constant = variance <= share * mean**2
+    is_product = np.zeros(len(variance), dtype=bool)
+    is_product[products] = True
+    for kind in (is_product, ~is_product):
+        largest = variance[kind].max()
+        alike = largest <= share * np.square(mean[kind]).max()
+        constant[kind] |= alike | (variance[kind] <= share * max(largest, share))
+    return constant
 
 
 def perplexity(codes: np.ndarray) -> float:
