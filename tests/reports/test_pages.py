@@ -14,6 +14,7 @@ from tests.reports.conftest import CLASSES, KINDS, Models
 from tests.reports.reading import Page
 from vqssl import VQTokenizer
 from vqssl.evaluation import report
+from vqssl.reports._channels import values_of_channels
 from vqssl.reports._classes import support_vectors
 from vqssl.reports._findings import percent, short
 from vqssl.tokenizers import BaseTokenizer
@@ -237,6 +238,26 @@ def test_a_seed_decides_the_page_and_frozen_estimators_are_taken_for_themselves(
 def unchanging(path):
     """A page without the section of timings and what comes after."""
     return path.read_text(encoding="utf-8").partition('<section id="timings"')[0]
+
+
+@pytest.mark.parametrize("block", [30, 2**20])
+def test_values_of_channels_are_those_of_numpy(block, monkeypatch):
+    monkeypatch.setattr("vqssl.reports._channels._BLOCK", block)
+    X = np.random.default_rng(0).normal(1e3, size=(7, 2, 9)).astype(np.float32)
+    X[2, 1, 3:5] = np.nan
+    X[5] = np.nan
+    found = values_of_channels(X)
+    flat = X.astype(np.float64).transpose(1, 0, 2).reshape(2, -1)
+    for name, function in (("mean", np.nanmean), ("deviation", np.nanstd), ("low", np.nanmin)):
+        np.testing.assert_allclose(getattr(found, name), function(flat, axis=1), rtol=1e-12)
+    np.testing.assert_array_equal(found.high, np.nanmax(flat, axis=1))
+
+
+def test_few_series_are_enough(tmp_path, models, series):
+    few = (part[:1] for part in series.split)
+    path = report(models.generator, *few, path=tmp_path / "few.html", random_state=0)
+    page = Page(path.read_text(encoding="utf-8"))
+    assert "To judge them, give X_test with at least 6 series." in str(page.all("main")[0])
 
 
 def test_numbers_of_series_are_their_places_in_what_was_given(models, series):

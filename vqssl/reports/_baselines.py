@@ -39,7 +39,7 @@ def baseline_of(subject: Subject, train: np.ndarray, X: np.ndarray) -> Baseline 
         return None
     n_dims = len(subject.codec.latent_mean_)
     flat = train.reshape(len(train), -1)
-    if n_dims > min(flat.shape):
+    if n_dims >= len(flat) or n_dims > flat.shape[1]:
         return None
     pca = PCA(n_dims, svd_solver="full").fit(flat)
     back = pca.inverse_transform(pca.transform(X.reshape(len(X), -1)))

@@ -31,7 +31,7 @@ from vqssl.reports._subject import Subject
 from vqssl.reports._timing import Stopwatch
 
 # Classes whose confusions are drawn, and whose points are; numbers are written into fewer cells.
-_MATRIX, MAP, _NUMBERS = 40, 12, 10
+_MATRIX, MAP, _NUMBERS = 40, 12, 8
 
 # Points of a map, at most.
 POINTS = 500
@@ -80,7 +80,8 @@ def classes_section(subject: Subject, sets: Sets, watch: Stopwatch, seed: int) -
         lead += f" Classifiers were judged on {counted(n, whose)} that they have not learned from."
         content.append(_accuracies(judged, truth))
         pictures.append(_confusions(truth, first, labels))
-        key_figures.append((f"{whose} recognised ({first.name})", percent(n_right / n)))
+        name = f"{whose.split()[0]} {sets.kind} recognised ({first.name})"
+        key_figures.append((name, percent(n_right / n)))
     if Z.shape[1] > 1 and Z.std(0).max() > 0:
         pictures.append(_map(Z, y, kind, seed))
     if not (content or pictures):

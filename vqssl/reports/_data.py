@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 
+from vqssl.reports._channels import ChannelValues, values_of_channels
 from vqssl.reports._class_picture import class_picture
 from vqssl.reports._data_findings import (
     constant_channels,
@@ -34,9 +35,11 @@ def data_section(sets: Sets, seed: int) -> Section:
     counts = [
         Counter(map(str, one.labels.tolist())) for one in sets.every if one.labels is not None
     ]
+    values = values_of_channels(sets.train.given)
+    constant = np.flatnonzero(values.low == values.high).tolist()
     rules: list[Finding | None] = [
         *(missing_values(n, len(s.given), s.name) for n, s in zip(n_gaps, sets.every, strict=True)),
-        constant_channels(_constant(sets.train.given)),
+        constant_channels(constant),
         duplicates(n_copies[0], len(sets.train.given)),
     ]
     if sets.test is not None:
@@ -49,7 +52,7 @@ def data_section(sets: Sets, seed: int) -> Section:
         ["with missing values", *(f"{n:,}" for n in n_gaps)],
         [f"copies of training {sets.kind}", *(f"{n:,}" for n in n_copies)],
     ]
-    content = [table("Sets", header, rows), _channel_table(sets.train.given)]
+    content = [table("Sets", header, rows), _channel_table(values)]
     if counts:
         content.append(_class_table(counts, header))
     content.append(figures(class_picture(sets, seed)))
@@ -61,6 +64,8 @@ def _lead(sets: Sets) -> str:
     points = f"{size[0]} x {size[1]} pixels" if len(size) == 2 else counted(size[0], "time point")
     of_channels = "" if n_channels == 1 else f" in {n_channels} channels"
     text = f"A training {sets.noun} has {points}{of_channels}."
+    if sets.kind == "images":
+        text += " What this page says of series holds for images."
     if sets.train.labels is not None:
         n_classes = len(np.unique(sets.train.labels))
         text += f" There {is_or_are(n_classes)} {counted(n_classes, 'class')}."
@@ -79,12 +84,6 @@ def _fingerprint(row: np.ndarray) -> bytes:
     return hashlib.blake2b(row.astype(np.float32).tobytes(), digest_size=16).digest()
 
 
-def _constant(X: np.ndarray) -> list[int]:
-    """Channels with one value, gaps left out."""
-    axes = (0, *range(2, X.ndim))
-    return np.flatnonzero(np.fmax.reduce(X, axes) == np.fmin.reduce(X, axes)).tolist()
-
-
 def _shift(X: np.ndarray, X_test: np.ndarray) -> Finding | None:
     """Compare the levels of training and test series."""
     if min(len(X), len(X_test)) < 2:
@@ -100,20 +99,22 @@ def _shift(X: np.ndarray, X_test: np.ndarray) -> Finding | None:
     return shifted_level(float(test.mean() - train.mean()), error)
 
 
-def _channel_table(X: np.ndarray) -> Html:
-    rows: list[list[object]] = []
-    for channel in range(min(X.shape[1], _CHANNELS)):
-        values = X[:, channel]
-        mean = float(np.nanmean(values, dtype=np.float64))
-        deviation = float(np.nanstd(values, dtype=np.float64))
-        if abs(mean) < 1e-6 * deviation:  # rounding
-            mean = 0.0
-        low, high = short(float(np.nanmin(values))), short(float(np.nanmax(values)))
-        rows.append([f"channel {channel}", short(mean), short(deviation), f"{low} to {high}"])
-    rest = X.shape[1] - len(rows)
-    caption = "Values of the training set" + (
-        f" (of the first {len(rows)} channels)" if rest else ""
-    )
+def _channel_table(values: ChannelValues) -> Html:
+    rows = [
+        [
+            f"channel {channel}",
+            # A mean of rounding alone is 0.
+            short(mean if abs(mean) > 1e-6 * deviation else 0.0),
+            short(deviation),
+            f"{short(low)} to {short(high)}",
+        ]
+        for channel, (mean, deviation, low, high) in enumerate(
+            np.stack(values, 1)[:_CHANNELS].tolist()
+        )
+    ]
+    caption = "Values of the training set"
+    if len(values.mean) > _CHANNELS:
+        caption += f" (of the first {_CHANNELS} channels)"
     return table(caption, ["", "mean", "deviation", "range"], rows)
 
 

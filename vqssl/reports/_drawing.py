@@ -20,13 +20,13 @@ class Drawn(NamedTuple):
 
 
 def draw_series(subject: Subject, sets: Sets, watch: Stopwatch, seed: int) -> Drawn:
-    """Draw some series, for the classes of some training series where it was fitted with any."""
-    rows = np.random.default_rng(seed).permutation(len(sets.train.X))[:_SHOWN]
-    n = max(len(rows), 2)
+    """Draw some series, for the classes of some that are shown where it was fitted with any."""
+    rows = np.random.default_rng(seed).permutation(len(sets.shown.X))[:_SHOWN]
+    n = len(rows)
     if subject.classes is None:
         X = watch.call("sample", n, lambda: subject.generator.sample(n, random_state=seed))
         return Drawn(np.asarray(X).reshape(n, *sets.train.X.shape[1:]), None)
-    assert sets.train.y is not None
-    y = np.resize(sets.train.y[rows], n)
+    assert sets.shown.y is not None
+    y = sets.shown.y[rows]
     X = watch.call("sample", n, lambda: subject.generator.sample(n, y, random_state=seed))
     return Drawn(np.asarray(X).reshape(n, *sets.train.X.shape[1:]), y)

@@ -59,11 +59,12 @@ def gaps_section(subject: Subject, sets: Sets, watch: Stopwatch, seed: int) -> S
         f"{percent(_SHARE)} of the {what}, {gap.start} to {gap.stop - 1}, were taken out of "
         f"{counted(len(truth), f'{kind} {sets.noun}')} and filled in again, {_DRAWS} times each."
     )
+    band = "Nine of ten answers lie in the band. " if sets.kind == "series" else ""
     picture = draw(
         lambda: ImputationDisplay(given[:2], draws[:, :2], truth[:2], numbers[rows[:2]]).plot(),
         f"Filled gaps of {counted(min(2, len(truth)), f'{kind} {sets.noun}')}; root mean squared "
         f"error of all {len(truth)}: {short(errors[ours])}, of {best} {short(errors[best])}.",
-        "Nine of ten answers lie in the band; the truth was not shown to the model.",
+        f"{band}The model was not shown the truth.",
     )
     cells = [[name, short(error)] for name, error in errors.items()]
     content = [table("Filled by", ["", "root mean squared error"], cells), figures(picture)]

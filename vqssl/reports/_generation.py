@@ -76,7 +76,8 @@ def judge(subject: Subject, sets: Sets, seed: int) -> dict[str, float]:
     (X, y), (X_test, y_test) = (_judged(one, rng) for one in (sets.train, sets.test))
     features = None
     if y is None or len(np.unique(y)) < 2:
-        y = y_test = None
+        if subject.classes is None:  # else it may be unable to do without
+            y = y_test = None
         size = min(_COMPONENTS, len(X) - 1, X[0].size)
         features = PCA(size, svd_solver="full")
     real = real_references(

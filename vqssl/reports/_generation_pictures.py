@@ -21,7 +21,7 @@ def generation_pictures(subject: Subject, sets: Sets, drawn: Drawn, seed: int) -
     kind, *_, X, y = sets.shown
     y = None if drawn.y is None else y
     pictures = [_beside(X, y, kind, drawn, seed)]
-    if subject.encoder is not None:
+    if subject.encoder is not None and len(X) > 1:
         pictures.append(_map(subject.encoder, X, y, kind, drawn, seed))
     if hasattr(subject.generator, "sample_steps") and hasattr(subject.tokenizer, "token_spans_"):
         label = None if drawn.y is None else drawn.y[0]
@@ -31,7 +31,7 @@ def generation_pictures(subject: Subject, sets: Sets, drawn: Drawn, seed: int) -
                 lambda: DecodingDisplay.from_estimator(subject.generator, label, random_state=seed),
                 f"A series{of_class} of {counted(len(subject.tokenizer.code_sizes_), 'token')}, "
                 "from none known to all.",
-                f"How a series{of_class} comes about: each row shows the codes known after a step.",
+                f"How a series{of_class} comes about: the codes that are known after each step.",
             )
         )
     return pictures
@@ -39,26 +39,25 @@ def generation_pictures(subject: Subject, sets: Sets, drawn: Drawn, seed: int) -
 
 def _beside(X: np.ndarray, y: np.ndarray | None, kind: str, drawn: Drawn, seed: int) -> Picture:
     real, made = np.full(len(X), True), np.full(len(drawn.X), True)
-    n_classes = 0
+    labels: tuple[Any, Any] = (None, None)
+    of_classes = ""
     if y is not None and drawn.y is not None:
-        both = np.isin(drawn.y, y)
-        made = both & largest_classes(np.where(both, drawn.y, drawn.y[both][0]), _PANELS)
+        made = largest_classes(drawn.y, _PANELS)
         real = np.isin(y, drawn.y[made])
-        n_classes = len(np.unique(drawn.y[made]))
-    labels = (None, None) if y is None or drawn.y is None else (y[real], drawn.y[made])
+        labels = y[real], drawn.y[made]
+        n_shown, n_classes = len(np.unique(labels[1])), len(np.unique(y))
+        of_classes = f" of {n_shown} of {counted(n_classes, 'class')}"
     gap = np.median(X[real], 0) - np.median(drawn.X[made], 0)
     distance = float(np.sqrt(np.square(gap).mean()))
-    of_classes = ""
-    if drawn.y is not None and y is not None:
-        of_classes = f" of {n_classes} of {counted(len(np.unique(y)), 'class')}"
+    band = ": nine of ten values lie in the band" if X.ndim == 3 else ""
     return draw(
         lambda: GenerationDisplay.from_predictions(
             X[real], drawn.X[made], *labels, random_state=seed
         ),
         f"{counted(int(real.sum()), f'{kind} series')} and {made.sum():,} drawn ones{of_classes}; "
         f"their medians differ by {short(distance)} (root mean square), where real values "
-        f" deviate by {short(float(X[real].std()))}.",
-        f"Real and drawn series{of_classes}: nine of ten values lie in the band.",
+        f"deviate by {short(float(X[real].std()))}.",
+        f"Real and drawn series{of_classes}{band}.",
     )
 
 

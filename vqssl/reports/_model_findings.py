@@ -270,7 +270,7 @@ def confused_classes(table: np.ndarray, labels: Sequence[str]) -> list[Finding]:
         Finding(
             f"{table[i, j]:,} of {counted(int(sizes[i]), 'series')} of class {labels[i]} "
             f"{is_or_are(int(table[i, j]))} taken for class {labels[j]} ({percent(share)}).",
-            "Look at both classes in the pictures: codes may be too coarse for what differs.",
+            "Look at both classes in the pictures: what differs may be too fine for the model.",
         )
         for share, i, j in sorted(pairs, reverse=True)[:3]
     ]
