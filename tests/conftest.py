@@ -1,7 +1,8 @@
 """What all tests share: one torch thread, the shared data, hypothesis profiles."""
 
+import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,6 @@ settings.register_profile(
 settings.register_profile(
     "nightly", settings.get_profile("suite"), derandomize=False, max_examples=200, print_blob=True
 )
-settings.load_profile("suite")
 
 
 class Split(NamedTuple):
@@ -69,22 +69,24 @@ def load_ucr() -> Callable[[str], Split]:
     return read_ucr
 
 
-@pytest.fixture
-def _profile(request: pytest.FixtureRequest) -> Iterator[None]:
-    settings.load_profile(request.param)
-    yield
-    settings.load_profile("suite")
+def is_nightly(config: pytest.Config) -> bool:
+    """Whether nightly tests are asked for, ``-m nightly``."""
+    words = config.option.markexpr.replace("(", " ").replace(")", " ").split()
+    return any(
+        word == "nightly" and before != "not" for before, word in itertools.pairwise(["", *words])
+    )
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make two tests of every property: one for the suite, one marked as nightly."""
-    if is_hypothesis_test(metafunc.function):
-        metafunc.fixturenames.append("_profile")
-        profiles = ["suite", pytest.param("nightly", marks=pytest.mark.nightly)]
-        metafunc.parametrize("_profile", profiles, indirect=True)
+def pytest_configure(config: pytest.Config) -> None:
+    # A property has the settings of the time when it is imported, which is yet to come.
+    settings.load_profile("nightly" if is_nightly(config) else "suite")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if is_nightly(config) and is_hypothesis_test(getattr(item, "function", None)):
+            item.add_marker("nightly")
     if torch.cuda.is_available():
         return
     for item in items:

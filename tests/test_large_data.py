@@ -162,6 +162,7 @@ def test_a_pass_is_cut_into_batches_as_tensor_split_does(n, batch_size):
     array = np.arange(n)
     rows = Rows((array,), np.arange(n)[::-1].copy())
     batches = Batches(rows, batch_size, CPU)
-    expected = torch.arange(n).flip(0).tensor_split(count_batches(n, batch_size))
-    for (batch,), rows_expected in zip(batches, expected, strict=True):
+    for rows_expected in torch.arange(n).flip(0).tensor_split(count_batches(n, batch_size)):
+        (batch,) = batches.take()
         assert_array_equal(batch, rows_expected)
+    assert batches.n_left == 0

@@ -19,6 +19,7 @@ from tests.test_common import (
     answers,
     assert_same,
     assert_same_fit,
+    make_series,
     weights,
 )
 from vqssl import MaskGITGenerator, SSLVQTokenizer, VQTokenizer
@@ -231,20 +232,23 @@ def test_an_optimizer_without_memory_is_not_asked_again(recwarn):
     assert [str(warning.message) for warning in recwarn] == []
 
 
-def test_partial_fit_still_takes_every_series_once(training_memory):
+@pytest.mark.parametrize(("n", "batch_size"), [(10, 12), (40, 4)])
+def test_partial_fit_still_takes_every_series_once(n, batch_size, training_memory):
     class Seen(Callback):
         def on_batch_end(self, net, batch, **kwargs):
             seen.append(batch[0].flatten(1).numpy())
 
     seen = []
-    tokenizer = VQTokenizer(**SMALL).set_params(callbacks=[Seen()], batch_size=12)
+    series = make_series(n)
+    tokenizer = VQTokenizer(**SMALL).set_params(callbacks=[Seen()], batch_size=batch_size)
     training_memory(2)
     with pytest.warns(UserWarning, match="batches have [52]"):
-        tokenizer.partial_fit(X[:10])
-    assert [len(batch) for batch in seen] == [2] * 5
-    assert_array_equal(np.sort(np.concatenate(seen), 0), np.sort(X[:10], 0))
-    assert tokenizer.n_iter_ == 5
-    assert tokenizer.history_["step"][-1] == 5
+        tokenizer.partial_fit(series)
+    assert [len(batch) for batch in seen] == [2] * (n // 2)
+    assert_array_equal(np.sort(np.concatenate(seen), 0), np.sort(series, 0))
+    assert tokenizer.n_iter_ == tokenizer.history_["step"][-1] == n // 2
+    # scikit-learn's callbacks are told of as many periods before training.
+    assert len(tokenizer.history_["step"]) <= max(1, n // batch_size)
 
 
 def test_held_out_series_take_smaller_batches_of_their_own(monkeypatch):

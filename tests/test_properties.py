@@ -1,6 +1,6 @@
 """Properties of whole estimators, whatever the series, the parameters and the way they are given.
 
-Each function runs 20 examples in the suite and 200 with ``pytest -m nightly`` (see
+Each function takes 20 examples in the suite and 200 with ``pytest -m nightly`` (see
 tests/conftest.py). What holds for one part alone has its properties beside the part.
 """
 

@@ -83,12 +83,6 @@ class Batches:
             if sum(array.size * 8 for array in self.arrays) < free / 2:
                 self.resident = [move(array, device) for array in self.arrays]
 
-    def __iter__(self) -> Iterator[list[Tensor]]:
-        """One pass over the rows."""
-        self.begin()
-        while self.n_left > 0:
-            yield self.take()
-
     def begin(self, n_given: int = 0) -> None:
         """Begin a pass over the rows, of which some are given out already."""
         order = self.index
@@ -111,7 +105,7 @@ class Batches:
         return [send(as_tensor(array[index]), self.device) for array in self.arrays]
 
     def halve(self) -> None:
-        """Take the last batch back: its rows, and all after them, come in half as large ones."""
+        """Take the last batch back: its rows, and those after it, come in batches half as large."""
         self.n_given -= self.n_last
         self.batch_size = self.n_last // 2
 

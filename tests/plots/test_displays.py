@@ -193,6 +193,17 @@ def test_lines_of_training_are_the_history(fitted):
     assert display.axes_[0, 0].get_yscale() == "log"
 
 
+def test_losses_are_written_as_plain_numbers():
+    for losses in ([0.6, 0.03], [3.6, 2.9], [900.0, 0.002]):
+        display = TrainingDisplay({"step": [1, 2], "loss": losses}).plot()
+        display.figure_.canvas.draw()
+        axis = display.axes_[0, 0].yaxis
+        labels = [label.get_text() for label in axis.get_ticklabels(which="both")]
+        written = [float(label) for label in labels if label]
+        assert any(losses[1] <= number <= losses[0] for number in written)
+        assert not any(sign in label for label in labels for sign in "$e")
+
+
 def test_losses_below_zero_are_drawn_on_a_plain_axis():
     display = TrainingDisplay({"step": [1, 2], "loss": [1.0, -1.0]}).plot()
     assert display.axes_.shape == (1, 1)

@@ -23,8 +23,8 @@ from vqssl.evaluation import report
 
 TINY = {"n_codes": 8, "code_dim": 4, "max_iter": 10, "random_state": 0}
 
-# Names that would be tags and entities if they were not escaped.
-CLASSES = ["<slow>", "fast & loud"]
+# Names that would be a tag, an entity and a formula if they were not taken for text.
+CLASSES = ["<slow>", "fast & $\\loud$"]
 
 
 class Series:

@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 from vqssl.plots import LatentDisplay
-from vqssl.reports._figures import Picture, draw
+from vqssl.reports._figures import WIDTH, Picture, draw
 from vqssl.reports._findings import Finding, counted, interval, percent
 from vqssl.reports._html import Html, figures, measure, table
 from vqssl.reports._model_findings import (
@@ -32,6 +32,9 @@ from vqssl.reports._timing import Stopwatch
 
 # Classes whose confusions are drawn, and whose points are; numbers are written into fewer cells.
 _MATRIX, MAP, _NUMBERS = 40, 12, 8
+
+# Letters of the names of classes that there is room for below a picture.
+_LETTERS = 36
 
 # Points of a map, at most.
 POINTS = 500
@@ -76,7 +79,7 @@ def classes_section(subject: Subject, sets: Sets, watch: Stopwatch, seed: int) -
         ]
         labels = np.unique(np.concatenate([truth, first.predicted]))
         counts = confusion_matrix(truth, first.predicted, labels=labels)
-        rules += confused_classes(counts, list(map(str, labels)))
+        rules += confused_classes(counts, list(map(str, labels))) or [None]
         lead += f" Classifiers were judged on {counted(n, whose)} that they have not learned from."
         content.append(_accuracies(judged, truth))
         pictures.append(_confusions(truth, first, labels))
@@ -176,12 +179,13 @@ def _confusions(truth: np.ndarray, judged: Judged, labels: np.ndarray) -> Pictur
     if len(labels) > _MATRIX:
         values, sizes = np.unique(truth, return_counts=True)
         labels = np.sort(values[np.argsort(-sizes, kind="stable")[:_MATRIX]])
+    is_crowded = sum(len(str(label)) + 2 for label in labels) > _LETTERS
     of_known = np.isin(truth, labels) & np.isin(judged.predicted, labels)
 
     def make() -> Any:
         import matplotlib.pyplot as plt
 
-        figure, ax = plt.subplots(figsize=(4.8, 4.4), layout="constrained")
+        figure, ax = plt.subplots(figsize=(WIDTH, 4.4), layout="constrained")
         display = ConfusionMatrixDisplay.from_predictions(
             truth[of_known],
             judged.predicted[of_known],
@@ -192,7 +196,7 @@ def _confusions(truth: np.ndarray, judged: Judged, labels: np.ndarray) -> Pictur
             cmap="Blues",
             im_kw={"vmin": 0, "vmax": 1},
             ax=ax,
-            xticks_rotation="vertical" if len(labels) > 4 else "horizontal",
+            xticks_rotation="vertical" if is_crowded else "horizontal",
         )
         display.ax_.set(xlabel="taken for class", ylabel="class")
         figure.axes[-1].set_ylabel("share of the class")

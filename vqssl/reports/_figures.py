@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 # Inches: as wide as a telephone, so that letters are legible there; a larger screen has two
 # of them side by side.
-_WIDTH = 4.8
+WIDTH = 4.8
 
 # Bytes of an SVG, beyond which a picture is a PNG where that is smaller.
 _LARGEST_SVG = 120_000
@@ -17,9 +17,11 @@ _PIXELS_PER_INCH = 96  # of CSS
 _SHARPNESS = 2  # pixels of a PNG in one of CSS, for screens and printers that have more
 
 _STYLE: Any = {
-    "figure.figsize": (_WIDTH, 3.6),
+    "figure.figsize": (WIDTH, 3.6),
     # The page has a white card for it in light and in dark.
     "savefig.facecolor": "white",
+    # Names of classes may hold dollars.
+    "text.parse_math": False,
     # Letters as shapes: they fit whatever fonts a reader has.
     "svg.fonttype": "path",
     # The same figure gives the same bytes.
@@ -54,9 +56,10 @@ def check_matplotlib() -> None:
 
 
 def draw(make: Callable[[], Any], alt: str, caption: str) -> Picture:
-    """Draw what ``make()`` returns, something with ``figure_``; see `render`."""
+    """Turn what ``make()`` returns, a figure or a display, into a picture; see `render`."""
     with _own_figures():
-        return render(make().figure_, alt, caption)
+        made = make()
+        return render(getattr(made, "figure_", made), alt, caption)
 
 
 def render(figure: Any, alt: str, caption: str) -> Picture:

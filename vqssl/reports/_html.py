@@ -31,9 +31,9 @@ def element(tag: str, *content: object, **attributes: object) -> Html:
     return Html(f"<{tag}{text}>{joined(map(escaped, content), '')}</{tag}>")
 
 
-def paragraph(text: object, kind: str | None = None) -> Html:
-    """A paragraph, of a CSS class."""
-    return element("p", text, _class=kind)
+def paragraph(text: object) -> Html:
+    """A paragraph."""
+    return element("p", text)
 
 
 def measure(name: str, meaning: str, *values: object) -> list[object]:

@@ -21,11 +21,9 @@ body {
 }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .4rem; }
 h2 { font-size: 1.3rem; margin: 0 0 .4rem; }
-h3 { font-size: 1.05rem; margin: 1.6rem 0 .3rem; }
 p { margin: .3rem 0 .8rem; max-width: 46rem; }
 a { color: var(--link); }
 small { display: block; color: var(--soft); font-size: .84rem; font-weight: normal; }
-.soft { color: var(--soft); }
 .skip { position: absolute; left: -60rem; }
 .skip:focus { left: 1rem; top: .5rem; background: var(--card); padding: .4rem .8rem; }
 nav ol {
@@ -62,7 +60,7 @@ th, td {
   vertical-align: top; text-align: left;
 }
 th:last-child, td:last-child { padding-right: 0; }
-th[scope=row] { font-weight: normal; overflow-wrap: anywhere; }
+th[scope=row] { font-weight: normal; overflow-wrap: anywhere; min-width: 8rem; }
 thead th { font-size: .84rem; color: var(--soft); }
 td { font-variant-numeric: tabular-nums; }
 th code { white-space: nowrap; }
@@ -89,6 +87,6 @@ footer {
   nav, .skip { display: none; }
   .content { columns: 2; column-gap: 1.5rem; }
   tr, li, dl.key div { break-inside: avoid; }
-  h2, h3, caption { break-after: avoid; }
+  h2, section > p, caption { break-after: avoid; }
 }
 """

@@ -22,16 +22,15 @@ def training_section(subject: Subject) -> Section | None:
     for name, part in trained.items():
         loss = part.history_["loss"]
         rules += [falling_loss(loss, part.n_iter_, part.max_iter, name), risen_loss(loss, name)]
-        rows.append(
-            [name, f"{part.n_iter_:,} of {part.max_iter:,}", short(loss[0]), short(loss[-1])]
-        )
+        steps = f"{part.n_iter_:,} of {part.max_iter:,}"
+        rows.append([name, steps, f"{short(loss[0])} to {short(loss[-1])}"])
         pictures.append(_picture(name, part))
     lead = (
         "Training minimises the loss step by step. A good curve falls fast at first and is flat at "
         "the end. A loss may be negative: only its fall counts."
     )
-    header = ["", "steps taken", "loss at first", "loss at the end"]
-    content = [table("Training", header, rows), figures(*pictures)]
+    header = ["", "steps taken", "loss, first to last"]
+    content = [table("Steps and loss", header, rows), figures(*pictures)]
     return Section("training", "Training", lead, content, rules)
 
 
