@@ -5,6 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -147,8 +148,16 @@ def test_a_fit_that_fails_leaves_the_number_of_threads(three_threads):
 
 
 def test_fits_at_once_leave_the_number_of_threads(three_threads):
-    # Of unequal length, so that they end one after the other.
-    found = in_threads(lambda i: threads_of_a_fit({"max_iter": 3 + 5 * i}), 4)
+    # A thread that first asks torch while another one trains is told the number of that training.
+    all_have_asked = Barrier(4)
+
+    def fit(i):
+        torch.get_num_threads()
+        all_have_asked.wait()
+        # Of unequal length, so that they end one after the other.
+        return threads_of_a_fit({"max_iter": 3 + 5 * i})
+
+    found = in_threads(fit, 4)
     assert [steps[1:-1] for steps in found] == [[1] * (3 + 5 * i) for i in range(4)]
     assert [(steps[0], steps[-1]) for steps in found] == [(3, 3)] * 4
     assert torch.get_num_threads() == 3
