@@ -18,6 +18,7 @@ LAYERS = {
         "_validation",
         "_parts",
         "_batches",
+        "_building",
         "_callbacks",
         "_checkpoint",
         "_conditions",

@@ -1126,6 +1126,21 @@ def test_a_weight_of_another_dtype_is_refused(path, tokenizer):
         vqssl.load(path)
 
 
+@pytest.mark.parametrize(
+    ("part", "parameter"), [(ConvBackbone(), "n_blocks"), (ConvBackbone(), "n_decoder_blocks")]
+)
+def test_a_small_file_cannot_ask_for_a_large_model(part, parameter, path):
+    # Building it would take minutes before its shapes could be compared.
+    tokenizer = VQTokenizer(**{**SMALL, "backbone": part}).fit(X)
+    tree, arrays = to_tree(tokenizer)
+    for entry in tree["entries"]:
+        if entry.get("class", "").endswith("ConvBackbone"):
+            entry["params"][parameter] = 20_000
+    write_file(path, tree, arrays)
+    with pytest.raises(ValueError, match="the parameters describe; it has many more of them"):
+        vqssl.load(path)
+
+
 @pytest.mark.parametrize("root", [FrozenEstimator(VQTokenizer()), GaussianNoise(), [VQTokenizer()]])
 def test_what_is_no_estimator_of_vqssl_is_not_loaded(root, path):
     write_file(path, *to_tree(root))

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from vqssl._batches import Rows, as_tensor, count_batches, filled
+from vqssl._building import build_on_meta
 from vqssl._callbacks import CallbackSupportMixin, with_callbacks
 from vqssl._checkpoint import Checkpoint
 from vqssl._conditions import describe, describe_array
@@ -752,8 +753,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _rebuild(self, arrays: Mapping[str, np.ndarray]) -> nn.Module:
         """Build the fitted model again, from its weights as arrays."""
-        with torch.device("meta"):
-            model = self._build_again().float()
+        model = build_on_meta(self._build_again, len(arrays)).float()
         expected = {
             name: (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
             for name, tensor in model.state_dict().items()
