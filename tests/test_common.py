@@ -166,6 +166,17 @@ def assert_same_fit(first, second, X=X):
     assert first.n_iter_ == second.n_iter_
 
 
+FITS = {}
+
+
+def fitted(estimator, X=X):
+    """A copy of what the estimator becomes on X: one fit for all tests of the same one."""
+    key = joblib.hash((estimator, X))
+    if key not in FITS:
+        FITS[key] = clone(estimator).fit(X, labels(X))
+    return copy.deepcopy(FITS[key])
+
+
 class RaiseAt(Callback):
     """A user's callback that raises an error at the n-th call of a hook."""
 
@@ -364,7 +375,7 @@ SCALINGS = ("dataset", "series", None)
 def test_any_real_dtype_and_array_like_gives_the_same_bits(estimator, kind, channels):
     series = make_series(channels=channels).clip(-120, 120)
     given = KINDS[kind](series)
-    first = clone(estimator).fit(series, Y)
+    first = fitted(estimator, series)
     assert_same(weights(first), weights(estimator.fit(given, Y)))
     assert_same(answers(first, series), answers(estimator, given))
 
@@ -376,14 +387,14 @@ def test_whole_numbers_are_series_like_any_other(estimator, dtype, scaling):
         pytest.skip("has no scaling")
     estimator.set_params(scaling=scaling)
     given = (X > 0 if dtype is bool else X).astype(dtype)
-    first = clone(estimator).fit(given.astype(np.float64), Y)
+    first = fitted(estimator, given.astype(np.float64))
     assert_same(answers(first, given.astype(np.float64)), answers(estimator.fit(given, Y), given))
 
 
 def test_read_only_memmaps_work(estimator, tmp_path):
     mapped = as_memmap(X, tmp_path)
     assert isinstance(mapped, np.memmap)
-    first = clone(estimator).fit(X, Y)
+    first = fitted(estimator)
     assert_same(weights(first), weights(estimator.fit(mapped, Y)))
     assert_same(answers(first, X), answers(estimator, mapped))
 
@@ -409,7 +420,7 @@ def test_a_memmap_is_not_copied_whole_to_memory(estimator, tmp_path, monkeypatch
 def test_data_frames_work_and_name_their_columns(estimator, frame):
     columns = [f"t{i}" for i in range(24)]
     given = frame(X, columns) if frame is pl.DataFrame else frame(X, columns=columns)
-    first = clone(estimator).fit(X, Y)
+    first = fitted(estimator)
     assert_same(weights(first), weights(estimator.fit(given, Y)))
     assert_same(answers(first, X), answers(estimator, given))
     assert estimator.feature_names_in_.tolist() == columns
@@ -630,7 +641,7 @@ def test_an_unfitted_estimator_can_be_copied(estimator, way, tmp_path):
 
 
 def test_training_a_copy_leaves_the_original_alone(estimator):
-    estimator.fit(X, Y)
+    estimator = fitted(estimator)
     before = answers(estimator, X)
     copy.deepcopy(estimator).partial_fit(X, Y)
     copy.copy(estimator).partial_fit(X, Y)
@@ -663,7 +674,8 @@ def test_the_pickle_of_a_fit_does_not_grow_with_the_training_set(estimator):
 
 
 def test_a_pickle_survives_a_change_of_parameters_without_refit(estimator):
-    before = answers(estimator.fit(X, Y), X)
+    estimator = fitted(estimator)
+    before = answers(estimator, X)
     changes = {"n_codes": 16, "code_dim": 5, "compression": 3, "max_iter": 9}
     estimator.set_params(**{k: v for k, v in changes.items() if k in estimator.get_params()})
     again = pickle.loads(pickle.dumps(estimator))
@@ -727,7 +739,7 @@ def test_an_estimator_whose_first_fit_fails_is_unfitted(estimator, failure):
 
 
 def test_a_failed_partial_fit_leaves_the_earlier_fit_as_it_was(estimator):
-    estimator.fit(X, Y)
+    estimator = fitted(estimator)
     before, params_before = answers(estimator, X), weights(estimator)
     estimator.set_params(callbacks=[RaiseAt("on_epoch_end", 1, OSError("disk"))])
     with pytest.raises(OSError, match="disk"):
@@ -792,7 +804,7 @@ def test_an_interrupt_before_the_first_step_leaves_the_earlier_fit(estimator, ho
     interrupt = [RaiseAt(hook, n, KeyboardInterrupt())]
     with pytest.raises(KeyboardInterrupt):
         clone(estimator).set_params(callbacks=interrupt).fit(OTHER, labels(OTHER))
-    estimator.fit(X, Y)
+    estimator = fitted(estimator)
     before = answers(estimator, X)
     with pytest.raises(KeyboardInterrupt):
         estimator.set_params(callbacks=interrupt).fit(OTHER, labels(OTHER))
@@ -858,7 +870,7 @@ def test_training_stops_when_the_held_out_loss_no_longer_falls(estimator):
 
 def test_the_held_out_loss_takes_no_random_numbers_from_training(estimator, monkeypatch):
     estimator.set_params(max_iter=20, validation_fraction=0.3)
-    once = clone(estimator).fit(X, Y)
+    once = fitted(estimator)
     validate = TermNet._validate
 
     def twice(net, iterator):
@@ -991,7 +1003,7 @@ def test_pandas_output_has_named_columns_and_the_index_of_the_input(estimator):
 
 
 def test_a_frozen_estimator_is_not_refitted(estimator):
-    estimator.fit(X, Y)
+    estimator = fitted(estimator)
     other = make_series(seed=1)
     pipeline = make_pipeline(FrozenEstimator(estimator), SVC()).fit(other, Y)
     assert_array_equal(pipeline[:-1].transform(other), estimator.transform(other))
@@ -1082,7 +1094,7 @@ def test_the_page_of_an_estimator_shows_parameters_and_what_is_fitted(given):
     assert name in html
     assert "Not fitted" in html
     assert "history_" not in html
-    estimator.fit(X, Y)
+    estimator = fitted(estimator)
     html = html_of(estimator)
     assert name in html
     assert "Not fitted" not in html
@@ -1181,7 +1193,7 @@ def test_a_fit_callback_gets_an_estimator_as_if_training_had_stopped(estimator, 
             if fitted_estimator is not None:
                 self.ended.append(answers(fitted_estimator, X))
 
-    look, plain = Look(), clone(estimator).fit(X, Y)
+    look, plain = Look(), fitted(estimator)
     # The second fit has another codebook than the first.
     estimator.set_params(**{"n_codes": 16} if hasattr(estimator, "n_codes") else {})
     estimator.set_callbacks(look).fit(X, Y).set_params(**plain.get_params(deep=False)).fit(X, Y)
@@ -1304,14 +1316,14 @@ def test_the_gradient_is_clipped_as_net_params_say(estimator):
     ids=str,
 )
 def test_the_optimizer_can_be_changed(estimator, net_params):
-    plain = weights(clone(estimator).fit(X, Y))
+    plain = weights(fitted(estimator))
     other = weights(estimator.set_params(net_params=net_params).fit(X, Y))
     assert all(np.isfinite(value).all() for value in other.values())
     assert any(not np.array_equal(plain[name], other[name]) for name in plain)
 
 
 def test_bfloat16_trains_and_transforms_in_float32(estimator):
-    full = clone(estimator).fit(X, Y)
+    full = fitted(estimator)
     estimator.set_params(precision="bfloat16").fit(X, Y)
     assert estimator.transform(X).dtype == np.float32
     assert {value.dtype for value in weights(estimator).values()} == {np.dtype(np.float32)}
@@ -1364,14 +1376,14 @@ def test_an_estimator_from_a_machine_with_cuda_answers_without(estimator):
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode], ids=lambda m: m.__name__)
 def test_training_works_inside_modes_without_gradients(estimator, mode):
-    expected = clone(estimator).fit(X, Y)
+    expected = fitted(estimator)
     with mode():
         estimator.fit(X, Y)
     assert_same_fit(expected, estimator)
 
 
 def test_the_default_dtype_of_torch_does_not_matter(estimator):
-    expected = clone(estimator).fit(X, Y)
+    expected = fitted(estimator)
     torch.set_default_dtype(torch.float64)
     try:
         estimator.fit(X, Y)
@@ -1407,7 +1419,7 @@ def test_what_is_no_series_of_numbers_is_refused(estimator, wrong, message):
 
 
 def test_partial_fit_extends_the_history(estimator):
-    estimator.fit(X, Y)
+    estimator = fitted(estimator)
     steps, losses = (list(estimator.history_[name]) for name in ("step", "loss"))
     estimator.partial_fit(X, Y)
     assert estimator.history_["step"][: len(steps)] == steps

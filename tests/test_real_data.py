@@ -16,6 +16,7 @@ pytestmark = pytest.mark.statistical
 STEPS = 200
 
 
+@pytest.mark.slow
 def test_a_pipeline_on_raw_series_beats_the_nearest_neighbour(load_ucr):
     data = load_ucr("GunPoint")
     accuracy = [
@@ -61,6 +62,7 @@ def test_the_joint_embedding_branch_helps_to_recognise_a_view(load_ucr):
     assert shares["auto"] > shares[0]
 
 
+@pytest.mark.slow
 def test_synthetic_series_look_like_the_class_asked_for_and_are_no_copies(load_ucr):
     data = load_ucr("SyntheticControl")
     tokenizer = SSLVQTokenizer(max_iter=STEPS, random_state=0).fit(data.X_train)

@@ -1,12 +1,13 @@
 """CPU threads of training: one number for all of torch, the one before put back."""
 
 import contextlib
+import functools
 import os
 import threading
 from collections.abc import Iterator
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 
 class _SharedThreads:
@@ -49,6 +50,12 @@ if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
     os.register_at_fork(after_in_child=_use_one_thread)
 
 
+@functools.cache
+def _openmp() -> ThreadpoolController:
+    """Libraries of OpenMP, looked for once: it takes as long as a step of training."""
+    return ThreadpoolController().select(user_api="openmp")
+
+
 @contextlib.contextmanager
 def cpu_threads(n_threads: int) -> Iterator[None]:
     """Run torch's CPU operations of the calling thread on so many threads.
@@ -60,7 +67,7 @@ def cpu_threads(n_threads: int) -> Iterator[None]:
     # torch gives a new Python thread its number of threads at its first use, which would
     # undo the limit.
     torch.get_num_threads()
-    with threadpool_limits(n_threads, user_api="openmp"):
+    with _openmp().limit(limits=n_threads):
         _SHARED_THREADS.take(n_threads)
         try:
             yield

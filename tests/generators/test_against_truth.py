@@ -19,7 +19,7 @@ from vqssl.backbones import TransformerBackbone
 
 pytestmark = pytest.mark.statistical
 
-N_TOKENS = 32
+N_TOKENS = 16
 CHAIN = make_chain(K=8)
 TRAINING = draw_chain(CHAIN, 2000, N_TOKENS, seed=1)
 STEPS = {MaskGITGenerator: 700, AutoregressiveGenerator: 300}
