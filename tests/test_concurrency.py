@@ -16,7 +16,6 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
-from skorch.callbacks import Callback
 
 from tests.test_common import (
     ESTIMATORS,
@@ -30,6 +29,7 @@ from tests.test_common import (
     make_series,
     weights,
 )
+from tests.workers import Note
 from vqssl import VAE, AutoregressiveGenerator, MaskGITGenerator, VQTokenizer
 
 # Sets of a dozen tiny series and a few steps: the latents collapse, and that is said.
@@ -108,16 +108,6 @@ def test_a_search_with_two_workers_scores_as_one_without(backend):
 
 
 # ----------------------------------------------------------------- how many threads of torch
-
-
-class Note(Callback):
-    """Notes torch's number of threads in every step."""
-
-    def __init__(self, found):
-        self.found = found
-
-    def on_batch_begin(self, net, **kwargs):
-        self.found.append(torch.get_num_threads())
 
 
 def threads_of_a_fit(params):

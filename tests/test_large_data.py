@@ -21,8 +21,11 @@ CPU = torch.device("cpu")
 SCRIPT = '''
 import json, sys, threading, time
 import numpy as np
-from vqssl import VQTokenizer
+import pyarrow as pa
+import pyarrow.parquet as pq
+from vqssl import VQTokenizer, transform_partitions
 from vqssl.backbones import ConvBackbone
+from vqssl.datasets import iter_series
 
 N, L = 200_000, 128
 SMALL = {"n_codes": 8, "code_dim": 4, "compression": 16, "max_iter": 3, "device": "cpu",
@@ -75,6 +78,19 @@ for name, X in VIEWS.items():
     found[f"fit {name}"] = growth(lambda: VQTokenizer(**SMALL).fit(X) and None)
     found[f"encode {name}"] = growth(lambda: tokenizer.encode(X))
     found[f"transform {name}"] = growth(lambda: tokenizer.transform(X))
+X = VIEWS["plain"]
+found["partitions"] = growth(
+    lambda: transform_partitions(tokenizer, X, f"{folder}/parts", method="encode") and None
+)
+types = pa.schema({"series": pa.list_(pa.float32())})
+with pq.ParquetWriter(f"{folder}/series.parquet", types) as writer:
+    for start in range(0, N, 20_000):
+        block = pa.array(list(np.array(X[start : start + 20_000])), types.field(0).type)
+        writer.write_table(pa.table([block], types))
+del block
+# Of Arrow, which keeps what it has freed for later.
+chunks = iter_series(f"{folder}/series.parquet")
+found["chunks"] = max(pa.total_allocated_bytes() for _ in chunks) / 2**20
 # Features of 10,000 series, which the statistics of the readout are taken from, fill 370 MB.
 few = np.array(VIEWS["plain"][:10_000, :32])
 found["fit wide"] = growth(lambda: VQTokenizer(max_iter=3, device="cpu").fit(few) and None)
@@ -110,6 +126,12 @@ linux = pytest.mark.skipif(
 @pytest.mark.parametrize("call", ["fit", "encode", "transform"])
 def test_series_in_a_file_are_never_copied_as_a_whole(growth, call, view):
     assert growth[f"{call} {view}"] < LIMIT
+
+
+@linux
+@pytest.mark.parametrize("what", ["partitions", "chunks"])
+def test_parts_of_large_data_are_in_memory_one_at_a_time(growth, what):
+    assert growth[what] < LIMIT
 
 
 @linux

@@ -41,7 +41,18 @@ LAYERS = {
     4: {"tokenizers", "autoencoders", "encoders"},
     5: {"generators", "classifiers"},
     6: {"metrics", "datasets"},
-    7: {"evaluation", "plots", "reports", "_load", "_from_text", "_commands", "_cli", "__main__"},
+    7: {
+        "evaluation",
+        "plots",
+        "reports",
+        "_load",
+        "_partition_data",
+        "_partitions",
+        "_from_text",
+        "_commands",
+        "_cli",
+        "__main__",
+    },
 }
 LAYER_OF = {unit: layer for layer, units in LAYERS.items() for unit in units}
 

@@ -1,6 +1,7 @@
 """Discrete, self-supervised representations and generation of time series."""
 
 from vqssl._load import load
+from vqssl._partitions import transform_partitions
 from vqssl._show_versions import show_versions
 from vqssl._windows import pad_series, sliding_windows
 from vqssl.autoencoders import VAE, AutoEncoder
@@ -34,4 +35,5 @@ __all__ = [
     "pad_series",
     "show_versions",
     "sliding_windows",
+    "transform_partitions",
 ]

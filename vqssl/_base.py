@@ -20,7 +20,7 @@ from vqssl._batches import Rows, as_tensor, count_batches, filled
 from vqssl._building import build_on_meta
 from vqssl._callbacks import CallbackSupportMixin, with_callbacks
 from vqssl._checkpoint import Checkpoint
-from vqssl._conditions import describe, describe_array
+from vqssl._conditions import describe, describe_array, drop
 from vqssl._memory import Portions
 from vqssl._parts import refuse_nested_names
 from vqssl._persistence import write_file
@@ -376,7 +376,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """What the weights depend on, as text: parameters, series and device."""
         params = {name: describe(value) for name, value in self.get_params(deep=False).items()}
         for name in ("checkpoint_dir", "verbose"):
-            _drop(params, name)
+            drop(params, name)
         return {**params, "device": str(device), "X": describe_array(series)}
 
     def _make_model(
@@ -783,14 +783,6 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _check_is_fitted(self) -> None:
         check_is_fitted(self)
-
-
-def _drop(description: dict[str, Any], name: str) -> None:
-    """Take a parameter out of a description, also out of the estimators in it."""
-    description.pop(name, None)
-    for value in description.values():
-        if isinstance(value, dict):
-            _drop(value, name)
 
 
 def spread_classes(labels: np.ndarray) -> np.ndarray:

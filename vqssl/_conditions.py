@@ -85,6 +85,16 @@ def describe_array(array: np.ndarray) -> dict[str, Any]:
     }
 
 
+def drop(description: Any, name: str) -> None:
+    """Take a parameter out of a description, also out of the estimators in it."""
+    if isinstance(description, dict):
+        description.pop(name, None)
+        description = list(description.values())
+    if isinstance(description, list):
+        for value in description:
+            drop(value, name)
+
+
 def differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
     """Say where two descriptions differ, the earlier one first."""
     if before == now:

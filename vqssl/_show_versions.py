@@ -15,7 +15,10 @@ from vqssl._persistence import current_versions
 _NEEDED = (
     "numpy", "scipy", "scikit-learn", "skorch", "joblib", "threadpoolctl", "safetensors", "tqdm",
 )  # fmt: skip
-_OPTIONAL = ("pip", "pandas", "pyarrow", "polars", "matplotlib", "rich", "ipywidgets", "skops")
+_OPTIONAL = (
+    "pip", "pandas", "pyarrow", "polars", "matplotlib", "rich", "ipywidgets", "skops", "dask",
+    "distributed", "ray",
+)  # fmt: skip
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 

@@ -33,7 +33,7 @@ def read_text_table(
         names = [cell.strip() for cell in first]
         _check_names(names, name)
         del rows[0]
-    column = None if target is None else _find(target, names, n_columns, name)
+    column = None if target is None else find_column(target, names, n_columns, name)
     series: list[np.ndarray] = []
     labels: list[str] = []
     for line, cells in rows:
@@ -80,7 +80,7 @@ def read_parquet(name: str, target: str | int | None) -> tuple[np.ndarray, np.nd
     names = [str(column) for column in frame.columns]
     y = None
     if target is not None:
-        column = _find(target, names, len(names), name)
+        column = find_column(target, names, len(names), name)
         labels = frame.iloc[:, column]
         if labels.isna().any():
             raise ValueError(f"{name}: labels must not be missing, as in {target!r}.")
@@ -120,7 +120,7 @@ def _check_names(names: list[str], name: str) -> None:
         )
 
 
-def _find(target: str | int, names: list[str] | None, n_columns: int, name: str) -> int:
+def find_column(target: str | int, names: list[str] | None, n_columns: int, name: str) -> int:
     """Return the position of the column of labels."""
     if names is not None and target in names:
         return names.index(str(target))

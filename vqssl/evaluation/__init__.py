@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from vqssl.evaluation._classification import classification_accuracy_score
+from vqssl.evaluation._drift import drift_report
 from vqssl.evaluation._generator import evaluate_against, evaluate_generator
 from vqssl.evaluation._rate_distortion import rate_distortion
 from vqssl.evaluation._references import RealReferences, real_references
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RealReferences",
     "classification_accuracy_score",
+    "drift_report",
     "evaluate_against",
     "evaluate_generator",
     "rate_distortion",

@@ -1,0 +1,53 @@
+"""docs/outgrowing-one-machine.md: its Python runs from top to bottom, on real workers."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[1] / "docs" / "outgrowing-one-machine.md"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+# What the page needs beside the package.
+ENGINES = ("dask", "distributed", "dask_ml", "ray", "pyarrow")
+
+
+def blocks(kind):
+    """Texts of a kind on the page, each with the lines above it left empty."""
+    text = PAGE.read_text(encoding="utf-8")
+    return [
+        "\n" * text.count("\n", 0, match.start(2)) + match[2]
+        for match in BLOCK.finditer(text)
+        if match[1] == kind
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # a few steps each
+def test_the_python_of_the_page_runs(tmp_path, monkeypatch, capsys):
+    for engine in ENGINES:
+        pytest.importorskip(engine, reason=f"the page needs {engine}")
+    monkeypatch.chdir(tmp_path)
+    # So that the engines decide on the threads of workers.
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    # What cloudpickle sends as it is, and does not look for in a module.
+    names = {"__name__": "__main__"}
+    try:
+        for block in blocks("python"):
+            exec(compile(block, str(PAGE), "exec"), names)
+    finally:
+        for name in ("client", "cluster"):
+            if name in names:
+                names[name].close()
+        if "ray" in names:
+            names["ray"].shutdown()
+    assert names["on_dask"].best_params_ == names["one_by_one"].best_params_
+    assert re.search(r"divergence +0\.\d+", capsys.readouterr().out)
+
+
+def test_every_block_says_what_it_is_and_shells_show_a_prompt():
+    text = PAGE.read_text(encoding="utf-8")
+    kinds = re.findall(r"^```(\w*)$", text, re.MULTILINE)
+    assert set(kinds[::2]) == {"python", "console"}
+    assert set(kinds[1::2]) == {""}
+    for block in blocks("console"):
+        assert re.fullmatch(r"\n*([$>] .*\n)+", block)
