@@ -1,5 +1,6 @@
 """Discrete, self-supervised representations and generation of time series."""
 
+from vqssl._data_parallel import data_parallel
 from vqssl._load import load
 from vqssl._partitions import transform_partitions
 from vqssl._show_versions import show_versions
@@ -31,6 +32,7 @@ __all__ = [
     "SSLVQTokenizer",
     "TokenizerClassifier",
     "VQTokenizer",
+    "data_parallel",
     "load",
     "pad_series",
     "show_versions",

@@ -16,15 +16,16 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from vqssl._batches import Rows, as_tensor, count_batches, filled
+from vqssl._batches import Rows, as_tensor, count_batches, fewest_in_batch, filled
 from vqssl._building import build_on_meta
 from vqssl._callbacks import CallbackSupportMixin, with_callbacks
 from vqssl._checkpoint import Checkpoint
-from vqssl._conditions import describe, describe_array, drop
+from vqssl._conditions import describe, describe_array, drop, without_places
 from vqssl._memory import Portions
 from vqssl._parts import refuse_nested_names
-from vqssl._persistence import write_file
-from vqssl._progress import Bar, Figure, Lines
+from vqssl._persistence import current_versions, write_file
+from vqssl._processes import Processes, current_processes
+from vqssl._progress import Bar, Display, Figure, Lines, Silence
 from vqssl._seed import initialise, make_generator, materialise, spawn_seeds
 from vqssl._threads import cpu_threads
 from vqssl._training import (
@@ -77,7 +78,7 @@ _SHARED_TYPES: dict[str, list[Any]] = {
 # Arguments of the net that follow from the estimator's own parameters.
 _OWNED = {
     "callbacks", "checkpoint", "device", "generator", "max_epochs", "max_iter", "module",
-    "n_stages", "one_pass", "order", "period", "train_split", "validation_data",
+    "n_stages", "one_pass", "order", "period", "processes", "train_split", "validation_data",
 }  # fmt: skip
 
 
@@ -228,8 +229,10 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _fit_or_restore(self, X: Any, y: Any, go_on: bool) -> Self:
         before = dict(vars(self))
+        processes = current_processes()
         try:
-            return self._fit(X, y, go_on and hasattr(self, "model_"), one_pass=go_on)
+            with contextlib.nullcontext() if processes is None else processes.ending_together():
+                return self._fit(X, y, go_on and hasattr(self, "model_"), one_pass=go_on)
         except Exception:
             self._restore(before)
             raise
@@ -270,12 +273,30 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         self._check_parameters()
         device = self._device()
         series = self._check_X(X, reset=not go_on)
-        if one_pass or self.checkpoint_dir is None:
-            return self._train(X, y, series, device, go_on, one_pass, None)
+        processes = current_processes()
+        is_kept = not one_pass and self.checkpoint_dir is not None
+        conditions = {}
+        if is_kept or processes is not None:
+            # Before seeds are drawn, which moves a RandomState.
+            conditions = self._conditions(series, device)
+        if processes is not None:
+            processes.check_device(device)
+            what = {
+                "version": current_versions(),
+                "estimator": type(self).__name__,
+                "method": "partial_fit" if one_pass else "fit",
+                "fitted": repr(go_on),
+            }
+            kept = {"checkpoint_dir": "a folder" if is_kept else "None", "device": device.type}
+            processes.compare({**what, **without_places(conditions), **kept})
+            conditions["processes"] = str(processes.size)
+        if not is_kept:
+            return self._train(X, y, series, device, go_on, one_pass, None, conditions)
         check_callbacks(self.callbacks)
         check_resumable(self.callbacks)
-        with Checkpoint(self.checkpoint_dir, keep=self._is_inside) as checkpoint:
-            self._train(X, y, series, device, go_on, one_pass, checkpoint)
+        assert self.checkpoint_dir is not None, "is_kept says so"
+        with Checkpoint(self.checkpoint_dir, self._is_inside, processes) as checkpoint:
+            self._train(X, y, series, device, go_on, one_pass, checkpoint, conditions)
             checkpoint.finish()
         return self
 
@@ -288,8 +309,10 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         go_on: bool,
         one_pass: bool,
         checkpoint: Checkpoint | None,
+        conditions: dict[str, Any],
     ) -> Self:
         """Train on `X`, which `series` is after the checks."""
+        processes = current_processes()
         options = dict(self.net_params or {})
         if taken_over := sorted(_OWNED & options.keys()):
             raise ValueError(
@@ -299,12 +322,12 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         check_callbacks(self.callbacks)
         n_threads = check_count(options.pop("n_threads", 1), "n_threads")
 
-        # Before seeds are drawn, which moves a RandomState.
-        conditions = {} if checkpoint is None else self._conditions(series, device)
         # One seed per use, so that changing one use does not shift the others.
         seeds = spawn_seeds(self.random_state, 6)
         if checkpoint is not None:
             seeds = checkpoint.begin(conditions, seeds)
+        elif processes is not None:
+            seeds = processes.from_first(seeds)
         if go_on:
             # Each call of partial_fit draws numbers of its own.
             seeds = [(seed + 1_000_003 * self.n_iter_) % 2**31 for seed in seeds]
@@ -312,13 +335,20 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         self._inner_folder = None if checkpoint is None else checkpoint.folder
         arrays = self._training_arrays(X, y, series, seeds[5], go_on)
         del self._inner_folder
-        if checkpoint is not None:
-            checkpoint.check_arrays([describe_array(array) for array in arrays[1:]])
+        if checkpoint is not None or processes is not None:
+            digests = [describe_array(array) for array in arrays[1:]]
+            if processes is not None:
+                codes = {} if arrays[0] is series else {"codes": describe_array(arrays[0])}
+                processes.compare({"y": digests, **codes})
+            if checkpoint is not None:
+                checkpoint.check_arrays(digests)
         training, held_out = (Rows(arrays), None) if one_pass else self._split(arrays, split)
         subsample = training.sample(STATISTICS_SAMPLE, statistics)
-        batch_size = min(int(self.batch_size), len(training))
+        batch_size = min(self._whole_batch_size, len(training))
         n_batches = count_batches(len(training), batch_size)
         max_iter = n_batches if one_pass else self._count_steps(len(training))
+        if processes is not None:
+            processes.check_divisible(len(training), fewest_in_batch(len(training), batch_size))
         period = max(1, min(50, max_iter // 20))
         taken = self.n_iter_ if go_on else 0
 
@@ -336,6 +366,8 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         ):
             model = self._make_model(subsample, go_on, weights, statistics)
             task = self._make_task(model, len(training) // n_batches, weights, go_on)
+            if processes is not None:
+                task.load_state_dict(processes.from_first(task.state_dict()))
             context = self._init_callback_context(max_subtasks=math.ceil(max_iter / period))
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
             settings = {
@@ -349,15 +381,16 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 "precision": self.precision,
                 "validation_data": held_out,
                 "checkpoint": checkpoint,
+                "processes": processes,
                 "lr": float(self.lr),
                 "batch_size": batch_size,
                 "callbacks": [
-                    *stack.enter_context(self._progress(task)),
+                    *stack.enter_context(self._progress(task, processes)),
                     self._periods(context, snapshot),
                     *unfitted(self.callbacks),
                 ],
                 "device": str(device),
-                "verbose": int(self.verbose > 1),
+                "verbose": int(self.verbose > 1 and (processes is None or processes.rank == 0)),
                 **self._net_defaults,
             }
             net = TermNet(task, **{**settings, **options})
@@ -369,6 +402,8 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                     self._interrupted_fit_is_usable = True
                 raise
             self._keep(net, model, taken, subsample, statistics)
+            if processes is not None:
+                processes.check_alike(task, net.generator)
             context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
@@ -378,6 +413,12 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         for name in ("checkpoint_dir", "verbose"):
             drop(params, name)
         return {**params, "device": str(device), "X": describe_array(series)}
+
+    @property
+    def _whole_batch_size(self) -> int:
+        """Rows in a batch, those of all processes together."""
+        processes = current_processes()
+        return int(self.batch_size) * (1 if processes is None else processes.size)
 
     def _make_model(
         self,
@@ -459,13 +500,17 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         self._finish(subsample, generator, go_on=taken > 0)
 
     @contextlib.contextmanager
-    def _progress(self, task: nn.Module) -> Iterator[list[Progress]]:
+    def _progress(self, task: nn.Module, processes: Processes | None) -> Iterator[list[Progress]]:
         """Show how training goes, as `verbose` says; whatever ends it, the bar is closed."""
-        if self.verbose == 0:
+        # Some figures are those of all processes, which so have to look when the first one does.
+        verbose = self.verbose if processes is None else processes.from_first(self.verbose)
+        if verbose == 0:
             yield []
             return
         title = self._title or type(self).__name__
-        display = Bar(title) if self.verbose == 1 else Lines(title)
+        display: Display = Bar(title) if verbose == 1 else Lines(title)
+        if processes is not None and processes.rank > 0:
+            display = Silence()
         with contextlib.closing(display), self._watch(task) as watch:
             yield [Progress(display, watch)]
 
@@ -583,6 +628,9 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _device(self) -> torch.device:
         if self.device == "auto":
+            processes = current_processes()
+            if processes is not None and processes.device is not None:
+                return processes.device
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:
             device = torch.device(self.device)

@@ -7,6 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vqssl._processes import Processes
+from vqssl._share import Share, bounds
+
 # Numbers that are moved to a device at one time (16 MB of float32).
 _BLOCK = 2**22
 
@@ -57,6 +60,8 @@ class Batches:
     device : torch.device
     generator : torch.Generator or None
         Order of the rows, drawn anew for each pass; None keeps their order.
+    processes : Processes or None
+        Who divides each batch; `take` then gives the rows of this process only.
     """
 
     def __init__(
@@ -65,12 +70,14 @@ class Batches:
         batch_size: int,
         device: torch.device,
         generator: torch.Generator | None = None,
+        processes: Processes | None = None,
     ) -> None:
         self.arrays = rows.arrays
         self.index = torch.from_numpy(rows.index)
         self.batch_size = batch_size
         self.device = device
         self.generator = generator
+        self.processes = processes
         # Where a pass is: the generator before it, and how many of its rows are given out, the
         # last batch included.
         self.pass_state: Tensor | None = None
@@ -93,16 +100,27 @@ class Batches:
         self.n_given = n_given
 
     def take(self) -> list[Tensor]:
-        """The next batch, of a new pass where one is over."""
+        """The next batch, of a new pass where one is over; of several processes `share` of it."""
         if self.n_left == 0:
             self.begin()
         self.n_last = math.ceil(self.n_left / self.n_batches_left)
         rows = self.order[self.n_given : self.n_given + self.n_last]
         self.n_given += self.n_last
+        share = self.share
+        if share is not None:
+            rows = rows[share.start : share.stop]
         if self.resident is not None:
             return [tensor[rows] for tensor in self.resident]
         index = rows.numpy()
         return [send(as_tensor(array[index]), self.device) for array in self.arrays]
+
+    @property
+    def share(self) -> Share | None:
+        """Which rows of the last batch are those of this process; None where it has them alone."""
+        if self.processes is None:
+            return None
+        start, stop = bounds(self.n_last, self.processes.rank, self.processes.size)
+        return Share(self.processes, start, stop, self.n_last)
 
     def halve(self) -> None:
         """Take the last batch back: its rows, and those after it, come in batches half as large."""
@@ -125,6 +143,11 @@ def count_batches(n_rows: int, batch_size: int) -> int:
     n_batches = math.ceil(n_rows / batch_size)
     # A batch of one row has no batch statistics; it is merged with another.
     return n_batches if batch_size == 1 else max(1, min(n_batches, n_rows // 2))
+
+
+def fewest_in_batch(n_rows: int, batch_size: int) -> int:
+    """Rows in the smallest batch of a pass over rows."""
+    return n_rows // count_batches(n_rows, batch_size)
 
 
 def as_tensor(array: np.ndarray) -> Tensor:

@@ -20,6 +20,7 @@ from torch import Tensor
 from vqssl._conditions import differences
 from vqssl._lock import FolderLock
 from vqssl._persistence import current_versions, read_file, write_file
+from vqssl._processes import Processes
 from vqssl._tree import from_tree, to_tree
 from vqssl._validation import warn_user
 
@@ -54,13 +55,23 @@ class Checkpoint:
         Made where there is none.
     keep : bool
         Whether the last state stays at the end of the fit, for one that is part of another fit.
+    processes : Processes or None
+        Who takes part in the fit. The first one of them reads and writes; the others are told.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], keep: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        keep: bool = False,
+        processes: Processes | None = None,
+    ) -> None:
         self.folder = os.path.abspath(os.fspath(folder))
         self.path = os.path.join(self.folder, INNER_FILE if keep else FILE)
         self.keep = keep
+        self.processes = processes
+        self.is_told = processes is not None and processes.rank > 0
         self.lock = FolderLock(self.folder)
+        self.record: dict[str, Any] = {}
         self.state: dict[str, Any] | None = None
         self.is_empty = False  # begun here, and without a state yet
         self.n_periods = 0
@@ -68,6 +79,8 @@ class Checkpoint:
         self.written_at = time.monotonic()
 
     def __enter__(self) -> Self:
+        if self.is_told:
+            return self
         try:
             os.makedirs(self.folder, exist_ok=True)
             acquired = self.lock.acquire()
@@ -95,6 +108,8 @@ class Checkpoint:
     def begin(self, conditions: dict[str, Any], seeds: list[int]) -> list[int]:
         """Read the checkpoint, or write the first one; return the seeds to train with.
 
+        On all processes, where there are several, those of the first.
+
         Parameters
         ----------
         conditions : dict
@@ -108,6 +123,15 @@ class Checkpoint:
         ValueError
             If there is a checkpoint of another fit or a damaged one, or none can be written.
         """
+        if not self.is_told:
+            seeds = self._begin(conditions, seeds)
+        if self.processes is None:
+            return seeds
+        begun: Any = None if self.is_told else (seeds, self.record, self.state)
+        seeds, self.record, self.state = self.processes.from_first(begun)
+        return seeds
+
+    def _begin(self, conditions: dict[str, Any], seeds: list[int]) -> list[int]:
         conditions = {"version": {n: current_versions()[n] for n in _DECISIVE}, **conditions}
         if os.path.lexists(self.path):
             record = self._read()
@@ -136,6 +160,8 @@ class Checkpoint:
         Training does not end where it cannot be written: a warning says so, and the earlier
         checkpoint stays.
         """
+        if self.is_told:
+            return
         self.n_periods += 1
         elapsed = time.monotonic() - self.written_at
         due = self.n_periods >= _PERIODS or elapsed >= _SECONDS
@@ -157,7 +183,7 @@ class Checkpoint:
 
     def finish(self) -> None:
         """Remove the checkpoint of a fit that is complete, those of inner estimators first."""
-        if self.keep:
+        if self.keep or self.is_told:
             return
         for path in self._inner_files():
             with contextlib.suppress(OSError):

@@ -95,6 +95,26 @@ def drop(description: Any, name: str) -> None:
             drop(value, name)
 
 
+# What may differ between processes that train one model.
+_PLACES = {"callbacks", "device"}
+
+
+def without_places(description: Any) -> Any:
+    """Return a description without what belongs to one process among several.
+
+    That is its device, its callbacks, and where its generators of numpy are: the seeds come from
+    one of them.
+    """
+    if isinstance(description, dict):
+        if description.get("class") == "RandomState":
+            return {"class": "RandomState"}
+        kept = {name: value for name, value in description.items() if name not in _PLACES}
+        return {name: without_places(value) for name, value in kept.items()}
+    if isinstance(description, list):
+        return [without_places(value) for value in description]
+    return description
+
+
 def differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
     """Say where two descriptions differ, the earlier one first."""
     if before == now:

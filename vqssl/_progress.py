@@ -73,6 +73,27 @@ class Lines:
         """There is nothing to leave."""
 
 
+class Silence:
+    """Nothing: the display of a process whose figures another one shows."""
+
+    def begin(self, step: int, n_steps: int) -> None:
+        """Show nothing."""
+
+    def advance(self, step: int) -> None:
+        """Show nothing."""
+
+    def report(
+        self, step: int, headline: Mapping[str, Figure], figures: Mapping[str, Figure]
+    ) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """There is nothing to leave."""
+
+
+Display = Bar | Lines | Silence
+
+
 def as_text(figure: Figure) -> str:
     """A figure with four digits."""
     return figure if isinstance(figure, str) else f"{figure:.4g}"

@@ -8,6 +8,8 @@ import torch
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
+from vqssl._share import drawn_rows, own
+
 _RESET_LOCK = threading.Lock()
 
 
@@ -29,25 +31,37 @@ def uniform(
     low: float = 0.0,
     high: float = 1.0,
 ) -> Tensor:
-    """Uniform numbers from `low` to `high` with the device and dtype of `like`."""
+    """Uniform numbers from `low` to `high` with the device and dtype of `like`.
+
+    The first axis counts the rows of the batch, as in `normal` and `integers`: each row has the
+    same numbers, whichever process it is on.
+    """
     # Not the default dtype, whose change would change the numbers.
     drawn = torch.rand(
-        tuple(shape), generator=generator, device=generator.device, dtype=torch.float32
+        drawn_rows(tuple(shape)), generator=generator, device=generator.device, dtype=torch.float32
     )
-    return (low + (high - low) * drawn).to(like)
+    return (low + (high - low) * own(drawn)).to(like)
 
 
 def normal(shape: Sequence[int], generator: torch.Generator, like: Tensor) -> Tensor:
     """Standard normal numbers with the device and dtype of `like`."""
     drawn = torch.randn(
-        tuple(shape), generator=generator, device=generator.device, dtype=torch.float32
+        drawn_rows(tuple(shape)), generator=generator, device=generator.device, dtype=torch.float32
     )
-    return drawn.to(like)
+    return own(drawn).to(like)
 
 
 def integers(high: int, shape: Sequence[int], generator: torch.Generator, like: Tensor) -> Tensor:
     """Integers in [0, high) as int64 on the device of `like`."""
-    drawn = torch.randint(high, tuple(shape), generator=generator, device=generator.device)
+    drawn = torch.randint(
+        high, drawn_rows(tuple(shape)), generator=generator, device=generator.device
+    )
+    return own(drawn).to(like.device)
+
+
+def places(n_places: int, n: int, generator: torch.Generator, like: Tensor) -> Tensor:
+    """As many as `n` integers in [0, n_places), the same on all processes."""
+    drawn = torch.randint(n_places, (n,), generator=generator, device=generator.device)
     return drawn.to(like.device)
 
 

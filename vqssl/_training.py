@@ -13,12 +13,15 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import Tensor, nn
 
 from vqssl._average import WeightAverage
-from vqssl._batches import Batches, Rows
+from vqssl._batches import Batches, Rows, fewest_in_batch
 from vqssl._checkpoint import Checkpoint
 from vqssl._memory import BeforeStep
 from vqssl._precision import arithmetic
-from vqssl._progress import Bar, Figure, Lines
+from vqssl._processes import Processes, digest
+from vqssl._progress import Display, Figure
+from vqssl._share import current_share, sharing
 from vqssl._validation import check_probability, warn_user
+from vqssl._whole_norm import whole_norms
 
 Result = TypeVar("Result")
 
@@ -106,6 +109,8 @@ class TermNet(skorch.NeuralNet):
         Held-out rows.
     checkpoint : Checkpoint or None
         What training goes on from, if it has a state, and is written to.
+    processes : Processes or None
+        Who divides each batch of `batch_size` rows; None for this process alone.
     **kwargs
         See `skorch.NeuralNet`.
     """
@@ -127,6 +132,7 @@ class TermNet(skorch.NeuralNet):
         patience: int = 10,
         validation_data: Rows | None = None,
         checkpoint: Checkpoint | None = None,
+        processes: Processes | None = None,
         optimizer: Any = torch.optim.AdamW,
         **kwargs: Any,
     ) -> None:
@@ -153,6 +159,7 @@ class TermNet(skorch.NeuralNet):
         self.patience = patience
         self.validation_data = validation_data
         self.checkpoint = checkpoint
+        self.processes = processes
 
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
         if self.validation_data is None:
@@ -221,7 +228,8 @@ class TermNet(skorch.NeuralNet):
         n_periods = math.ceil((self.max_iter - self.steps_) / self.period)
         try:
             if n_periods > 0 and not self._stopped:
-                self.fit_loop(rows, epochs=n_periods)
+                with self._dividing_batches():
+                    self.fit_loop(rows, epochs=n_periods)
         except StopTraining:
             pass
         except BaseException:
@@ -232,9 +240,29 @@ class TermNet(skorch.NeuralNet):
             raise
         self.notify("on_train_end", X=rows, y=None)
         if not self.is_finite():
-            raise FloatingPointError(
-                f"The weights became nan or infinite at step {self.steps_}. {_REMEDY}"
+            raise self._everywhere(
+                FloatingPointError(
+                    f"The weights became nan or infinite at step {self.steps_}. {_REMEDY}"
+                )
             )
+
+    @contextlib.contextmanager
+    def _dividing_batches(self) -> Iterator[None]:
+        """Take steps together with other processes, where there are any."""
+        if self.processes is None:
+            yield
+            return
+        # What foreign modules draw from torch's global generator, they draw alike.
+        seed = int(digest([self.generator.get_state()])[:8], 16)
+        cuda = range(torch.cuda.device_count())
+        with self.processes.steps(), whole_norms(self.module_), torch.random.fork_rng(devices=cuda):
+            torch.manual_seed(seed)
+            with contextlib.suppress(StopTraining):
+                yield
+
+    def _everywhere(self, error: Exception) -> Exception:
+        """An error that all processes come upon at the same time."""
+        return error if self.processes is None else self.processes.settled(error)
 
     def is_finite(self) -> bool:
         """Whether all weights are finite; the loss of a step does not see what the step did."""
@@ -256,6 +284,9 @@ class TermNet(skorch.NeuralNet):
                 stop = True
         if method_name == "on_epoch_end":
             stop = stop or self.steps_ >= self.max_iter
+            if self.processes is not None:
+                # A callback may look at the clock.
+                stop = self.processes.any(stop)
             self._stopped = stop
             if self.checkpoint is not None:
                 self.checkpoint.offer(self._state, last=stop)
@@ -320,9 +351,14 @@ class TermNet(skorch.NeuralNet):
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         device = torch.device(self.device)
+        processes = self.processes
         if not training:
-            return Batches(dataset, self.batch_size, device)
-        self._batches = Batches(dataset, self.batch_size, device, self.order)
+            if processes is not None:
+                # Too few held-out rows to divide are seen by all.
+                fewest = fewest_in_batch(len(dataset), self.batch_size)
+                processes = processes if fewest >= processes.size else None
+            return Batches(dataset, self.batch_size, device, processes=processes)
+        self._batches = Batches(dataset, self.batch_size, device, self.order, processes)
         if self._taken_up:
             self._batches.batch_size = self._taken_up["batch_size"]
             self._batches.begin(self._taken_up["rows_given"])
@@ -349,6 +385,8 @@ class TermNet(skorch.NeuralNet):
                 rows += batches.n_last
                 self.steps_ += 1
         means = self._read(log)
+        if self.processes is not None and len(self.history) == 1:
+            self.processes.check_alike(self.module_, self.generator)
         self.terms_ = list(means)
         self.history.record("step", self.steps_)
         self.history.record("lr", float(self.optimizer_.param_groups[0]["lr"]))
@@ -366,8 +404,16 @@ class TermNet(skorch.NeuralNet):
         self._before.note()
         while True:
             try:
-                return work(batches.take())
-            except torch.OutOfMemoryError:
+                return _on_next(batches, work)
+            except torch.OutOfMemoryError as error:
+                share = batches.share
+                if share is not None:
+                    n_own = share.stop - share.start
+                    raise torch.OutOfMemoryError(
+                        f"{self.device} has no memory for {n_own} series of a batch of "
+                        f"{batches.n_last}; in data_parallel batches are not made smaller by "
+                        f"themselves. Set a batch_size below {n_own}."
+                    ) from error
                 if self._before.is_over or batches.n_last // 2 < fewest:
                     raise
             # Not inside the handler, whose error holds on to the tensors of the step.
@@ -407,14 +453,19 @@ class TermNet(skorch.NeuralNet):
         """Read the terms of a period from the device: the only synchronisation."""
         names = list(log[0])
         values = torch.stack([torch.stack([terms[name] for name in names]) for terms in log])
-        table = values.double().cpu().numpy()  # (steps, terms)
+        values = values.double()
+        if self.processes is not None:
+            self.processes.sum_(values)
+        table = values.cpu().numpy()  # (steps, terms)
         broken = np.argwhere(~np.isfinite(table))
         if len(broken):
             row, column = broken[0]
             step = self.steps_ - len(log) + int(row) + 1
-            raise FloatingPointError(
-                f"The loss became {table[row, column]} at step {step} (term "
-                f"{names[column]!r}). {_REMEDY}"
+            raise self._everywhere(
+                FloatingPointError(
+                    f"The loss became {table[row, column]} at step {step} (term "
+                    f"{names[column]!r}). {_REMEDY}"
+                )
             )
         return dict(zip(names, table.mean(0).tolist(), strict=True))
 
@@ -426,6 +477,8 @@ class TermNet(skorch.NeuralNet):
         terms = self._terms(batch)
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
+        if self.processes is not None:
+            self.processes.sum_gradients(self.module_.parameters())
         for callback in hooks["on_grad_computed"]:
             named = self.get_all_learnable_params()
             callback.on_grad_computed(self, named_parameters=named, batch=batch, training=True)
@@ -447,7 +500,9 @@ class TermNet(skorch.NeuralNet):
 
     def _terms(self, batch: list[Tensor]) -> dict[str, Tensor]:
         with arithmetic(self.precision, batch[0].device):
-            return self.module_(*batch, generator=self.generator)
+            terms = self.module_(*batch, generator=self.generator)
+        share = current_share()
+        return terms if share is None else {n: share.weight * term for n, term in terms.items()}
 
     @torch.no_grad()
     def _validate(self, batches: Batches) -> None:
@@ -460,7 +515,10 @@ class TermNet(skorch.NeuralNet):
             log.append(self._with_next(batches, self._loss))
             weights.append(batches.n_last)
         self.generator.set_state(state)
-        values = torch.stack(log).double().cpu().numpy()
+        losses = torch.stack(log).double()
+        if batches.processes is not None:
+            batches.processes.sum_(losses)
+        values = losses.cpu().numpy()
         self._record_loss("valid_loss", float(np.average(values, weights=weights)))
         self.history.record("valid_batch_count", len(log))
 
@@ -468,18 +526,25 @@ class TermNet(skorch.NeuralNet):
         return torch.stack(list(self._terms(batch).values())).sum()
 
 
+def _on_next(batches: Batches, work: Callable[[list[Tensor]], Result]) -> Result:
+    """What `work` makes of the next batch, or of this process's share of it."""
+    batch = batches.take()
+    with sharing(batches.share):
+        return work(batch)
+
+
 class Progress(Callback):
     """Tells a display of steps, and at the end of a period of its loss and other figures.
 
     Parameters
     ----------
-    display : Bar or Lines
+    display : Display
         Whoever made it closes it.
     watch : callable
         Returns figures that are no terms of the loss; called at the end of a period.
     """
 
-    def __init__(self, display: Bar | Lines, watch: Callable[[], dict[str, Figure]]) -> None:
+    def __init__(self, display: Display, watch: Callable[[], dict[str, Figure]]) -> None:
         self.display = display
         self.watch = watch
 

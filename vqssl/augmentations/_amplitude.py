@@ -38,6 +38,8 @@ class GaussianNoise(Augmentation):
     0.5
     """
 
+    sees_whole_batch = False
+
     def __init__(self, sd: float = 0.05) -> None:
         self.sd = sd
 
@@ -96,6 +98,8 @@ class AmplitudeScale(Augmentation):
     >>> bool(torch.allclose(view / view[..., :1], x))
     True
     """
+
+    sees_whole_batch = False
 
     def __init__(self, sd: float = 0.2) -> None:
         self.sd = sd
@@ -162,6 +166,7 @@ class Slope(Augmentation):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("series",)
+    sees_whole_batch = False
 
     def __init__(self, sd: float = 0.5) -> None:
         self.sd = sd
@@ -231,6 +236,7 @@ class MagnitudeWarp(Augmentation):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("series",)
+    sees_whole_batch = False
 
     def __init__(self, n_knots: int = 4, sd: float = 0.2) -> None:
         self.n_knots = n_knots

@@ -21,6 +21,9 @@ class Augmentation(Part, ABC):
     takes: ClassVar[tuple[str, ...]] = ("images", "series")
     """What it works on: "series" (B, C, L), "images" (B, C, H, W), or both."""
 
+    sees_whole_batch: bool = True
+    """Whether it gets all series where several processes divide a batch, each of them all."""
+
     def check(self) -> None:
         """Check the hyperparameters; called before any training starts.
 

@@ -45,6 +45,11 @@ class Compose(Augmentation):
             if all(kind in augmentation.takes for augmentation in self.augmentations)
         )
 
+    @property
+    def sees_whole_batch(self) -> bool:  # type: ignore[override]
+        """Whether an element does."""
+        return any(augmentation.sees_whole_batch for augmentation in self.augmentations)
+
     def check(self) -> None:
         """Check the elements and their hyperparameters.
 

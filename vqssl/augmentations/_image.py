@@ -43,6 +43,7 @@ class Shift(Augmentation):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("images",)
+    sees_whole_batch = False
 
     def __init__(self, max_shift: float = 0.1) -> None:
         self.max_shift = max_shift
@@ -106,6 +107,7 @@ class ResizedCrop(Augmentation):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("images",)
+    sees_whole_batch = False
 
     def __init__(self, low: float = 0.7, high: float = 1.0) -> None:
         self.low = low
@@ -180,6 +182,7 @@ class Affine(Augmentation):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("images",)
+    sees_whole_batch = False
 
     def __init__(
         self, max_angle: float = math.pi / 12, scale: float = 0.1, shear: float = 0.1

@@ -52,6 +52,7 @@ class SpectralMask(Augmentation):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("series",)
+    sees_whole_batch = False
 
     def __init__(self, time: float = 0.2, frequency: float = 0.2, n_fft: int = 16) -> None:
         self.time = time
@@ -141,6 +142,7 @@ class BandMask(Augmentation):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("series",)
+    sees_whole_batch = False
 
     def __init__(self, width: float = 0.1) -> None:
         self.width = width
@@ -216,6 +218,7 @@ class PhaseNoise(Augmentation):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("series",)
+    sees_whole_batch = False
 
     def __init__(self, max_angle: float = math.pi / 4) -> None:
         self.max_angle = max_angle

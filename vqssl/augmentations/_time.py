@@ -45,6 +45,7 @@ class SliceAndShuffle(Augmentation):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("series",)
+    sees_whole_batch = False
 
     def __init__(self, n_segments: int = 4) -> None:
         self.n_segments = n_segments
@@ -127,6 +128,7 @@ class WindowWarp(Augmentation):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("series",)
+    sees_whole_batch = False
 
     def __init__(self, window: float = 0.4, low: float = 0.9, high: float = 2.0) -> None:
         self.window = window
@@ -205,6 +207,7 @@ class RandomCrop(Augmentation):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("series",)
+    sees_whole_batch = False
 
     def __init__(self, low: float = 0.6, high: float = 1.0) -> None:
         self.low = low
@@ -275,6 +278,7 @@ class TimeShift(Augmentation):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("series",)
+    sees_whole_batch = False
 
     def __init__(self, max_shift: float = 0.1) -> None:
         self.max_shift = max_shift

@@ -1,5 +1,6 @@
 """Transformer (Vaswani et al. 2017) over token positions, for priors over codes."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vqssl._parts import Part
+from vqssl._share import drawn_rows, own
 from vqssl._validation import check_count, check_probability
 
 # Angles per position lie between 1 and nearly 1 / _ROTATION_BASE; those per row and column of a
@@ -77,9 +79,11 @@ def dropout(h: Tensor, rate: float, generator: torch.Generator | None) -> Tensor
     if generator is None or rate == 0:
         return h
     # Four numbers of 16 bits from each of 64: several times faster than a float for each.
-    words = torch.empty(-(-h.numel() // 4), dtype=torch.int64, device=generator.device)
+    shape = drawn_rows(tuple(h.shape))
+    n_numbers = math.prod(shape)
+    words = torch.empty(-(-n_numbers // 4), dtype=torch.int64, device=generator.device)
     words.random_(-(2**63), None, generator=generator)
-    numbers = words.view(torch.int16)[: h.numel()].view(h.shape).to(h.device)
+    numbers = own(words.view(torch.int16)[:n_numbers].view(shape)).to(h.device)
     kept = (numbers >= min(round(rate * 2**16), 2**16 - 1) - 2**15).to(h.dtype)
     return h * kept.mul_(1 / (1 - rate))
 

@@ -4,6 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vqssl._share import count_all
+from vqssl._whole_norm import batch_norm
+
 
 class RowNorm(nn.Module):
     """Batch normalisation of rows (R, W), also of a single one."""
@@ -27,6 +30,7 @@ class RowNorm(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         # One row has no deviation: it is seen as one more of those before.
-        of_batch = self.training and len(rows) > 1
         mean, variance = self.running_mean, self.running_var
-        return F.batch_norm(rows, mean, variance, self.weight, self.bias, training=of_batch)
+        if self.training and count_all(len(rows)) > 1:
+            return batch_norm(rows, mean, variance, self.weight, self.bias)
+        return F.batch_norm(rows, mean, variance, self.weight, self.bias)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from vqssl._share import whole
 from vqssl.encoders._contrast import future_contrast
 from vqssl.encoders._modules import EncoderModel
 from vqssl.losses._base import full_precision
@@ -42,9 +43,12 @@ class FutureContrast(nn.Module):
         terms: dict[str, Tensor] = {}
         for i, (name, outcome) in enumerate(zip(self.names, outcomes, strict=True)):
             with full_precision(outcome.context, outcome.frames) as (context, frames):
+                # Negatives are frames of all series of the batch.
+                every = whole(frames)
+                every_context = every if context is frames else whole(context)
                 own = {
                     f"{name}contrast": future_contrast(
-                        context, frames, model.predictions_of(i), self.n_negatives, generator
+                        every_context, every, model.predictions_of(i), self.n_negatives, generator
                     )
                 }
                 if self.beta > 0:

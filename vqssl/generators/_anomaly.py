@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from vqssl._inner import fit_inner
 from vqssl._parts import refuse_nested_names
 from vqssl._persistence import write_file
+from vqssl._processes import current_processes
 from vqssl._seed import spawn_seeds
 from vqssl._tree import to_tree
 from vqssl._validation import check_probability
@@ -150,7 +151,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             If a parameter or `X` is not acceptable. An earlier fit stays usable.
         """
         self._check_parameters()
-        split_seed, generator_seed = spawn_seeds(self.random_state, 2)
+        seeds = spawn_seeds(self.random_state, 2)
+        processes = current_processes()
+        split_seed, generator_seed = seeds if processes is None else processes.from_first(seeds)
         X, X_judged = self._split(X, split_seed)
         given, default = self.generator, self._default_generator()
         generator = fit_inner(given, default, X, generator_seed, "generator", "a detector")

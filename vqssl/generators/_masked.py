@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vqssl._seed import integers, uniform
+from vqssl._share import count_all, own
 from vqssl.generators._codes import Prior, group_terms, log_probabilities
 from vqssl.generators._decoding import MASK, count_masked
 from vqssl.generators._guidance import drop_labels
@@ -92,8 +93,9 @@ def spread_uniform(n: int, generator: torch.Generator, like: Tensor) -> Tensor:
     Each of them is uniform by itself; together they leave no gap, which takes noise from the
     gradient (Kingma et al. 2021, appendix I.1).
     """
-    cells = torch.randperm(n, generator=generator, device=generator.device).to(like.device)
-    return (cells + uniform((n,), generator, like.float())) / n
+    n_all = count_all(n)
+    cells = torch.randperm(n_all, generator=generator, device=generator.device).to(like.device)
+    return (own(cells) + uniform((n,), generator, like.float())) / n_all
 
 
 def masked_cross_entropy(

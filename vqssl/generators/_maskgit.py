@@ -247,7 +247,7 @@ class MaskGITGenerator(BaseImputingGenerator):
             raise ValueError(
                 f"max_iter must be 'auto' or an integer of at least 1; got {self.max_iter!r}."
             )
-        n_steps = _PASSES * n_samples // min(int(self.batch_size), n_samples)
+        n_steps = _PASSES * n_samples // min(self._whole_batch_size, n_samples)
         return min(max(n_steps, _LEAST_STEPS), _MOST_STEPS)
 
     def _build_prior(self, space: CodeSpace, trunk: SequenceModule, n_classes: int) -> Prior:

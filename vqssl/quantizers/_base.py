@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vqssl._parts import Part
-from vqssl._seed import integers, normal
+from vqssl._seed import normal, places
+from vqssl._share import current_share, of_whole, sharing
 
 # Largest table of products, in numbers, that nearest_codes holds at one time: what stays in the
 # cache of a CPU core until it is read again (1 MB), and 64 MB elsewhere.
@@ -26,6 +27,11 @@ class Quantized(NamedTuple):
 
 class QuantizerModule(nn.Module, ABC):
     """Base class of the torch modules that quantizer parts build."""
+
+    sees_whole_batch: bool = True
+    """Whether `forward` gets all latents where several processes divide a batch, each of them all.
+
+    Without, it has to add up itself what it learns from them."""
 
     n_codes: int
     """K, number of entries of the codebook."""
@@ -85,6 +91,21 @@ class Quantizer(Part, ABC):
         -------
         module : QuantizerModule
         """
+
+
+def quantize(quantizer: QuantizerModule, z: Tensor, generator: torch.Generator | None) -> Quantized:
+    """Quantise latents (B, N, D), which may be those of one of several processes."""
+    share = current_share()
+    if share is None or not quantizer.sees_whole_batch:
+        return quantizer(z, generator)
+    with sharing(None):
+        found = quantizer(share.gather(z), generator)
+    return Quantized(share.cut(found.vectors), share.cut(found.codes), found.terms)
+
+
+def encode(quantizer: QuantizerModule, z: Tensor) -> Tensor:
+    """Codes (B, N) of latents in training, which may be those of one of several processes."""
+    return of_whole(quantizer.encode, z) if quantizer.sees_whole_batch else quantizer.encode(z)
 
 
 def nearest_codes(z: Tensor, codebook: Tensor) -> Tensor:
@@ -155,6 +176,6 @@ def draw_rows(z: Tensor, n: int, generator: torch.Generator) -> Tensor:
     if n <= len(z):
         order = torch.randperm(len(z), generator=generator, device=generator.device)
         return z[order[:n].to(z.device)].clone()
-    rows = z[integers(len(z), (n,), generator, z)]
+    rows = z[places(len(z), n, generator, z)]
     spread = (z - z.mean(0)).square().mean().sqrt()
     return rows + 0.01 * (spread + 1e-3) * normal(rows.shape, generator, rows)

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vqssl._seed import integers
+from vqssl._seed import places
+from vqssl._share import count_all, pick_rows, totals
 from vqssl._validation import check_probability, check_weight
 from vqssl.quantizers._base import (
     Quantized,
@@ -25,6 +26,8 @@ class EMACodebook(QuantizerModule):
     vectors: Tensor  # (K, D)
     count: Tensor  # (K,) moving average of the tokens per batch and code
     total: Tensor  # (K, D) moving average of the sum of the latents per code
+
+    sees_whole_batch = False
 
     def __init__(
         self, n_codes: int, code_dim: int, decay: float, commitment: float, reset_threshold: float
@@ -67,6 +70,14 @@ class EMACodebook(QuantizerModule):
         ones = torch.ones_like(z[:, 0])
         load = torch.zeros_like(self.count).index_add_(0, codes, ones)  # (K,)
         latent_sum = torch.zeros_like(self.total).index_add_(0, codes, z)  # (K, D)
+        n_tokens = count_all(len(z))
+        resets = self.reset_threshold > 0 and generator is not None
+        if resets:
+            assert generator is not None, "resets says so"
+            drawn = pick_rows(z, places(n_tokens, self.n_codes, generator, z))  # (K, D)
+            load, latent_sum, drawn = totals(load, latent_sum, drawn)
+        else:
+            load, latent_sum = totals(load, latent_sum)
         self.count.lerp_(load, 1 - self.decay)
         self.total.lerp_(latent_sum, 1 - self.decay)
         tokens = self.count.sum()
@@ -74,13 +85,12 @@ class EMACodebook(QuantizerModule):
         # Smoothing would draw a code without members to the origin as its count nears zero.
         idle = (load == 0).unsqueeze(1)
         self.vectors.copy_(torch.where(idle, self.vectors, self.total / smoothed.unsqueeze(1)))
-        if self.reset_threshold > 0 and generator is not None:
-            self._reset_dead(z, generator)
+        if resets:
+            self._reset_dead(drawn, n_tokens / self.n_codes)
 
-    def _reset_dead(self, z: Tensor, generator: torch.Generator) -> None:
-        mean_load = len(z) / self.n_codes
+    def _reset_dead(self, drawn: Tensor, mean_load: float) -> None:
+        """Put latents (K, D) in the place of codes out of use."""
         dead = self.count < self.reset_threshold * mean_load  # (K,)
-        drawn = z[integers(len(z), (self.n_codes,), generator, z)]  # (K, D)
         # A re-drawn code starts with the load it would have in a balanced codebook;
         # with its old one it would be re-drawn again at the next step.
         self.count.copy_(torch.where(dead, mean_load, self.count))

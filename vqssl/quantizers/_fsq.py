@@ -41,6 +41,8 @@ class FiniteScalarCodebook(QuantizerModule):
     sizes: Tensor  # (d,) int64 levels per grid dimension
     strides: Tensor  # (d,) int64 weight of each dimension in the code
 
+    sees_whole_batch = False
+
     def __init__(self, levels: Sequence[int], code_dim: int) -> None:
         super().__init__()
         self.levels = tuple(levels)

@@ -38,6 +38,8 @@ def orthogonality_loss(codebook: Tensor) -> Tensor:
 class GradientCodebook(QuantizerModule):
     """Codebook whose vectors are parameters of the optimizer."""
 
+    sees_whole_batch = False
+
     def __init__(
         self,
         n_codes: int,

@@ -17,6 +17,7 @@ from vqssl.backbones import BACKBONES, Backbone
 from vqssl.backbones._compression import automatic_compression
 from vqssl.backbones._stft import ShortTimeFourier
 from vqssl.quantizers import QUANTIZERS, Quantizer, QuantizerModule
+from vqssl.quantizers._base import quantize
 from vqssl.tokenizers._base import TokenModel, cells
 from vqssl.tokenizers._vq import _VQBase
 
@@ -109,7 +110,7 @@ class BandVQVAE(TokenModel):
         terms = {}
         for name, band in zip(BANDS, self.bands, strict=True):
             target = band.select(spectrum)
-            quantized = band.quantizer(band.encode(target), generator)
+            quantized = quantize(band.quantizer, band.encode(target), generator)
             # The transform is linear: the error in time is that of the coefficients, brought
             # back to time.
             error = self.transform.inverse(band.decode(quantized.vectors) - target, band.columns)

@@ -18,6 +18,7 @@ from vqssl._batches import filled
 from vqssl._progress import Figure, as_text
 from vqssl._reconstruction import ReconstructionMixin
 from vqssl._scaler import Scaler
+from vqssl._share import Share, current_share
 from vqssl.quantizers import Quantized, QuantizerModule
 from vqssl.tokenizers._readout import (
     Axes,
@@ -443,14 +444,17 @@ class BaseTokenizer(
     @contextlib.contextmanager
     def _watch(self, task: nn.Module) -> Iterator[Callable[[], dict[str, Figure]]]:
         """Yield what tells the perplexity of the codes of the latest batch, by token group."""
-        latest: dict[nn.Module, Tensor] = {}
+        latest: dict[nn.Module, tuple[Tensor, Share | None]] = {}
 
         def keep(module: nn.Module, _: Any, result: Quantized) -> None:
             if module.training:
-                latest[module] = result.codes
+                latest[module] = result.codes, current_share()
 
         def figures() -> dict[str, Figure]:
-            values = [as_text(perplexity(codes.cpu().numpy())) for codes in latest.values()]
+            every = [
+                codes if share is None else share.place(codes) for codes, share in latest.values()
+            ]
+            values = [as_text(perplexity(codes.cpu().numpy())) for codes in every]
             return {"perplexity": "/".join(values)}
 
         quantizers = [module for module in task.modules() if isinstance(module, QuantizerModule)]

@@ -15,7 +15,7 @@ from vqssl._validation import check_count, check_weight
 from vqssl.backbones import BACKBONES, Backbone
 from vqssl.backbones._compression import compression_of
 from vqssl.quantizers import QUANTIZERS, Quantizer, QuantizerModule
-from vqssl.quantizers._base import straight_through
+from vqssl.quantizers._base import quantize, straight_through
 from vqssl.tokenizers._base import TokenModel, cells
 from vqssl.tokenizers._differences import ReconstructionLoss
 from vqssl.tokenizers._vq import _SingleVQBase
@@ -94,7 +94,7 @@ class HierarchicalVQVAE(TokenModel):
         quantizer_terms = {}
 
         def learn(level: Level, z: Tensor) -> Tensor:
-            quantized = level.quantizer(z, generator)
+            quantized = quantize(level.quantizer, z, generator)
             for name, term in quantized.terms.items():
                 quantizer_terms[f"level_{len(vectors)}_{name}"] = term
             vectors.append(quantized.vectors)

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator
 from vqssl._parts import resolve
+from vqssl._share import of_whole, whole
 from vqssl._validation import check_count, check_weight, kind_of, warn_user
 from vqssl.augmentations import AUGMENTATIONS, Augmentation, Compose
 from vqssl.backbones import Backbone
 from vqssl.losses import LOSSES, SSLLoss
 from vqssl.quantizers import Quantizer
-from vqssl.quantizers._base import straight_through
+from vqssl.quantizers._base import encode, quantize, straight_through
 from vqssl.tokenizers._choose import choose_augmentations
 from vqssl.tokenizers._grid import grid_windows
 from vqssl.tokenizers._vq import VQVAE, _SingleVQBase
@@ -38,7 +39,12 @@ _ENOUGH_SERIES = 10
 
 
 class Projector(nn.Sequential):
-    """Two layers with batch normalisation between them, (B, 2 D) -> (B, P)."""
+    """Two layers with batch normalisation between them, (B, 2 D) -> (B, P).
+
+    It is given the rows of all processes that divide a batch, and so is the loss between views.
+    """
+
+    sees_whole_batch = True
 
     def __init__(self, in_dim: int, out_dim: int, whitening: nn.Module | None) -> None:
         hidden = max(in_dim, out_dim)
@@ -81,24 +87,33 @@ class JointEmbedding(nn.Module):
     def forward(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         model = self.model
         x = model.scaler(x)
-        view = x if self.augmentation is None else self.augmentation(x, generator)
+        view = x if self.augmentation is None else _view(self.augmentation, x, generator)
         z, z_view = model.encoder(torch.cat([x, view])).chunk(2)  # (B, N, D) each
-        quantized = model.quantizer(z, generator)
+        quantized = quantize(model.quantizer, z, generator)
         reconstruction = model.reconstruction_loss(model.decoder(quantized.vectors), x)
         # Looked up rather than quantised as in training, which would move the codebook.
-        nearest = model.quantizer.lookup(model.quantizer.encode(z_view))
+        nearest = model.quantizer.lookup(encode(model.quantizer, z_view))
         vectors_view = straight_through(z_view, nearest)
         terms = {**reconstruction, **quantized.terms}
         shape = model.token_shapes[0]
         scales = scales_of(shape)
         for parts in scales:
             # View by view: statistics over both at once would tell one from the other.
-            first = self.projector(window_pool(quantized.vectors, parts, shape)).float()
-            second = self.projector(window_pool(vectors_view, parts, shape)).float()
+            first, second = (
+                self.projector(whole(window_pool(vectors, parts, shape))).float()
+                for vectors in (quantized.vectors, vectors_view)
+            )
             for name, term in self.loss.terms(first, second).items():
                 share = self.weight / len(scales) * term
                 terms[f"ssl_{name}"] = terms.get(f"ssl_{name}", 0.0) + share
         return terms
+
+
+def _view(augmentation: Augmentation, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Another view of series (B, C, L), which may be those of one of several processes."""
+    if augmentation.sees_whole_batch:
+        return of_whole(lambda every: augmentation(every, generator), x)
+    return augmentation(x, generator)
 
 
 def scales_of(shape: Sequence[int]) -> list[int]:

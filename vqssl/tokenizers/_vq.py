@@ -16,6 +16,7 @@ from vqssl.backbones import BACKBONES, Backbone
 from vqssl.backbones._base import token_shape
 from vqssl.backbones._compression import check_compression, compression_of
 from vqssl.quantizers import QUANTIZERS, Quantizer, QuantizerModule
+from vqssl.quantizers._base import quantize
 from vqssl.tokenizers._base import BaseTokenizer, TokenModel, cells
 from vqssl.tokenizers._differences import ReconstructionLoss
 
@@ -54,7 +55,7 @@ class VQVAE(TokenModel):
         """Terms of the loss, all means over elements, for series (B, C, L)."""
         x = self.scaler(x)
         z = self.encoder(x)  # (B, N, D)
-        quantized = self.quantizer(z, generator)
+        quantized = quantize(self.quantizer, z, generator)
         reconstruction = self.decoder(quantized.vectors)
         return {**self.reconstruction_loss(reconstruction, x), **quantized.terms}
 
