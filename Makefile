@@ -4,22 +4,27 @@
 #   make PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu" test
 #                                   the smaller CPU build of torch on Linux
 #   make PYTEST_FLAGS="-m slow" test
+#   make DOCS_FLAGS="-D plot_gallery=0" docs
+#                                   the site without running the scripts of its gallery
 #   make LOCKED=1 test              only files whose digests requirements-ci.txt lists
 
 PYTHON ?= python3
 PIP_FLAGS ?=
 PYTEST_FLAGS ?=
+DOCS_FLAGS ?=
 LOCKED ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.installed-docs
+SITE := docs/_build/html
 
 # Small networks train slower, not faster, when threads share few cores.
 export OMP_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test nightly check lock clean
+.PHONY: help demo test nightly check docs lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -27,6 +32,7 @@ help:
 	@echo "make test    install into $(VENV) if needed, then run the tests and doctests, on all cores"
 	@echo "make nightly install into $(VENV) if needed, then try every property 200 times, and what is slow"
 	@echo "make check   install into $(VENV) if needed, then run ruff and mypy"
+	@echo "make docs    install into $(VENV) if needed, then build the site in $(SITE)"
 	@echo "make lock    write requirements-ci.txt anew, from constraints.txt; needs uv"
 	@echo "make clean   remove caches and build products; $(VENV) stays"
 
@@ -44,6 +50,11 @@ check: $(STAMP)
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
+# Warnings are errors. The gallery runs every script of examples/, which takes a while.
+docs: $(DOCS_STAMP)
+	$(BIN)/python -m sphinx -W --keep-going -b html $(DOCS_FLAGS) docs $(SITE)
+	$(BIN)/python docs/check_links.py $(SITE)
+
 # The stamp is written last, so a failed install is tried again the next time.
 $(STAMP): pyproject.toml constraints.txt requirements-ci.txt
 	@rm -f $@
@@ -58,6 +69,10 @@ else
 endif
 	@touch $@
 
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e ".[docs,examples]"
+	@touch $@
+
 # For every platform: torch brings other packages on Linux than elsewhere. What an editable install
 # of the package itself needs comes from the same list.
 lock:
@@ -67,5 +82,6 @@ lock:
 		--output-file requirements-ci.txt
 
 clean:
+	rm -rf docs/_build docs/gallery docs/reference/generated docs/sg_execution_times.rst
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

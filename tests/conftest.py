@@ -2,9 +2,9 @@
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -67,6 +67,16 @@ def data_dir() -> Path:
 def load_ucr() -> Callable[[str], Split]:
     """``load_ucr("GunPoint")`` returns X_train, y_train, X_test and y_test."""
     return read_ucr
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Any]:
+    """Chromium without a window; tests that ask for it skip where `tests.browser.MISSING` is."""
+    from tests.browser import start_browser
+
+    browser = start_browser()
+    yield browser
+    browser.quit()
 
 
 def is_nightly(config: pytest.Config) -> bool:

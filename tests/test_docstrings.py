@@ -8,6 +8,7 @@ themselves and on each of their methods.
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -111,6 +112,23 @@ def check_callable(function: Callable, *, bound: bool) -> list[str]:
     return found
 
 
+def check_raises(thing: Any) -> list[str]:
+    raises = NumpyDocString(inspect.getdoc(thing) or "")["Raises"]
+    return [] if raises else ["must have a section Raises"]
+
+
+def check_shapes(thing: Any) -> list[str]:
+    """Arrays have a shape, but for those of text or axes, and what is like another one."""
+    doc = NumpyDocString(inspect.getdoc(thing) or "")
+    return [
+        f"must give the shape of {entry.name}; says {entry.type!r}"
+        for section in ("Parameters", "Returns", "Attributes")
+        for entry in doc[section]
+        if re.search(r"array|Tensor", entry.type)
+        and not re.search(r"shape|scalar|\(|of str|Axes|like those of X|dict of", entry.type)
+    ]
+
+
 def check_examples(thing: Any) -> list[str]:
     examples = NumpyDocString(inspect.getdoc(thing) or "")["Examples"]
     return [] if any(">>>" in line for line in examples) else ["must have Examples with >>>"]
@@ -160,6 +178,42 @@ METHODS = {
 }
 
 
+# Of this project, or nobody's idea: files, containers, pictures of what others describe.
+WITHOUT_SOURCE = {
+    "vqssl.load",
+    "vqssl.pad_series",
+    "vqssl.show_versions",
+    "vqssl.sliding_windows",
+    "vqssl.augmentations.Compose",
+    "vqssl.backbones.Cache",
+    "vqssl.datasets.make_factor_series",
+    "vqssl.datasets.read_series",
+    "vqssl.datasets.series_from_factors",
+    "vqssl.evaluation.RealReferences",
+    "vqssl.evaluation.evaluate_against",
+    "vqssl.evaluation.real_references",
+    "vqssl.generators.Draws",
+    "vqssl.generators.draw_codes",
+    "vqssl.metrics.cluster_scores",
+    "vqssl.metrics.memorization_ratio",
+    "vqssl.metrics.perplexity",
+    "vqssl.plots.AnomalyDisplay",
+    "vqssl.plots.CodebookDisplay",
+    "vqssl.plots.DecodingDisplay",
+    "vqssl.plots.GenerationDisplay",
+    "vqssl.plots.ImputationDisplay",
+    "vqssl.plots.LatentDisplay",
+    "vqssl.plots.RateDistortionDisplay",
+    "vqssl.plots.ReconstructionDisplay",
+    "vqssl.plots.TokenDisplay",
+    "vqssl.plots.TrainingDisplay",
+    "vqssl.plots.TraversalDisplay",
+    "vqssl.quantizers.ModuleQuantizer",
+}
+
+NEVER_RAISES = {"vqssl.show_versions", "vqssl.generators.draw_codes"}
+
+
 def complain(found: list[str], name: str) -> None:
     assert not found, "\n".join(f"{name} {line}." for line in found)
 
@@ -176,6 +230,37 @@ def test_class_or_function_is_documented(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_method_is_documented(name):
     complain(check_method(*METHODS[name]), name)
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTS.keys() - WITHOUT_SOURCE))
+def test_class_or_function_names_its_source(name):
+    thing = OBJECTS[name]
+    if inspect.isclass(thing) and (is_for_part_writers(thing) or is_abstract(thing)):
+        return
+    assert NumpyDocString(inspect.getdoc(thing) or "")["References"], name
+
+
+def test_who_is_excused_needs_it():
+    assert not [n for n in WITHOUT_SOURCE if NumpyDocString(OBJECTS[n].__doc__)["References"]]
+    assert not [n for n in NEVER_RAISES if check_raises(OBJECTS[n]) == []]
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTS.keys() - CLASSES.keys() - NEVER_RAISES))
+def test_function_says_what_it_raises(name):
+    complain(check_raises(OBJECTS[name]), name)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_method_of_an_estimator_says_what_it_raises(name):
+    cls, _, thing = METHODS[name]
+    if hasattr(cls, "fit") and not isinstance(thing, property):
+        complain(check_raises(thing), name)
+
+
+@pytest.mark.parametrize("name", [*OBJECTS, *METHODS])
+def test_arrays_have_shapes(name):
+    thing = OBJECTS.get(name) or METHODS[name][2]
+    complain(check_shapes(thing), name)
 
 
 def test_there_is_something_to_read():
@@ -230,6 +315,8 @@ class Bare(Documented):
     ----------
     b, a : int
         Two numbers.
+    c : ndarray
+        Without a shape.
     """
 
     def fit(self, X: Any, y: Any = None) -> "Bare":
@@ -255,3 +342,5 @@ def test_the_checks_find_what_is_missing():
         "must have a section Returns",
     ]
     assert check_method(Bare, "reset", Bare.reset) == ["has no docstring"]
+    assert check_shapes(Bare) == ["must give the shape of c; says 'ndarray'"]
+    assert check_raises(Bare.fit) == ["must have a section Raises"]

@@ -1,9 +1,15 @@
 """docs/outgrowing-one-machine.md: its Python runs from top to bottom, on real workers."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import vqssl
 
 PAGE = Path(__file__).parents[1] / "docs" / "outgrowing-one-machine.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -44,10 +50,30 @@ def test_the_python_of_the_page_runs(tmp_path, monkeypatch, capsys):
     assert re.search(r"divergence +0\.\d+", capsys.readouterr().out)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_script_for_many_processes_runs_on_two(tmp_path):
+    (script,) = blocks("py")
+    assert "max_iter=2000" in script
+    (tmp_path / "train.py").write_text(script.replace("max_iter=2000", "max_iter=3"))
+    np.save(tmp_path / "series.npy", np.random.default_rng(0).normal(size=(64, 32)))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    done = subprocess.run(
+        [*torchrun, "--nproc-per-node", "2", "train.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PAGE.parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert vqssl.load(tmp_path / "tokenizer.vqssl").n_iter_ == 3
+
+
 def test_every_block_says_what_it_is_and_shells_show_a_prompt():
     text = PAGE.read_text(encoding="utf-8")
     kinds = re.findall(r"^```(\w*)$", text, re.MULTILINE)
-    assert set(kinds[::2]) == {"python", "console"}
+    assert set(kinds[::2]) == {"python", "py", "console"}
     assert set(kinds[1::2]) == {""}
     for block in blocks("console"):
         assert re.fullmatch(r"\n*([$>] .*\n)+", block)

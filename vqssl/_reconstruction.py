@@ -34,6 +34,13 @@ class ReconstructionMixin:
             the mean of each channel over the training set): 1 is perfect. With
             ``scaling="series"`` level and size of a series are not encoded, and what that
             costs counts, too. For series without deviation 1 if perfect, else 0.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         series = self._series(X)
         error, deviation = self._inference(_errors, series).sum(0, dtype=np.float64)
@@ -54,6 +61,13 @@ class ReconstructionMixin:
         -------
         errors : ndarray of shape (n_samples, n_channels), float64
             Mean squared error over time, of images over pixels, in the squared units of `X`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         return self._inference(_errors_by_channel, self._series(X), double=True)
 

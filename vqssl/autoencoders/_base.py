@@ -118,6 +118,13 @@ class BaseAutoEncoder(
         -------
         Z : ndarray of shape (n_samples, latent_dim), float32
             Of a `VAE` the mean of the posterior.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         return self._inference(lambda model, x: model.latent(x), self._series(X))
 
@@ -161,6 +168,13 @@ class BaseAutoEncoder(
         -------
         reconstruction : ndarray of the shape of X, float32
             ``inverse_transform(transform(X))``.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         return self._as_given(self._inference(lambda m, x: m.reconstruct(x), self._series(X)))
 

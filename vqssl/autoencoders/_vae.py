@@ -127,7 +127,7 @@ class VAE(BaseAutoEncoder):
     Notes
     -----
     The loss is the negative evidence lower bound, its likelihood summed over the elements of a
-    series with all constants, its KL summed over dimensions, mean over series:
+    series with all constants, its KL summed over dimensions, mean over series::
 
         -E_q log p(x | z) + beta KL(q(z | x) || N(0, I))
 
@@ -258,6 +258,13 @@ class VAE(BaseAutoEncoder):
             What `transform` returns.
         variance : ndarray of shape (n_samples, latent_dim), float32
             With ``covariance="full"`` the covariances, (n_samples, latent_dim, latent_dim).
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         series = self._series(X)
         mean = self._inference(lambda model, x: model.latent(x), series)
@@ -284,6 +291,13 @@ class VAE(BaseAutoEncoder):
             mean and the covariance of the encoder's Gaussian, 2 max(8, latent_dim) of them,
             drawn in `fit` and the same for all series; where the decoder is linear that is the
             expectation. With ``scaling="series"`` of series scaled one by one.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         series = self._series(X)
         # A copy, below: joblib may map the array from a file that cannot be written to.
@@ -314,6 +328,13 @@ class VAE(BaseAutoEncoder):
         -------
         score : float
             Nats per series, see `score_samples`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         return float(self.score_samples(X).mean())
 
@@ -335,7 +356,7 @@ class VAE(BaseAutoEncoder):
         -------
         bound : ndarray of shape (n_samples,), float64
             Nats per series: the logarithm of the mean over draws of
-            p(x | z) p(z) / q(z | x) ([3]_, equation 8).
+            p(x | z) p(z) / q(z | x) (Burda et al. 2016, equation 8).
 
         Raises
         ------

@@ -129,6 +129,13 @@ class BaseClassifier(
         -------
         y : ndarray of shape (n_samples,)
             Entries of ``classes_``.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         most_probable = self.predict_proba(X).argmax(1)
         return self.classes_[most_probable]
@@ -146,6 +153,13 @@ class BaseClassifier(
         -------
         probabilities : ndarray of shape (n_samples, n_classes), float64
             One column per entry of ``classes_``; rows sum to 1.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         series = self._series(X)
         return self._inference(lambda model, x: model.logits(x).double().softmax(1), series)
@@ -162,6 +176,13 @@ class BaseClassifier(
         Returns
         -------
         Z : ndarray of shape (n_samples, n_features_out), float32
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         return self._inference(lambda model, x: model.features(x), self._series(X))
 

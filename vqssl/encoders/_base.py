@@ -147,6 +147,13 @@ class BaseEncoder(
             drawn from frames of `X`, the same at every call; their number, and the steps
             predicted, decide what can be reached, so scores compare at equal `n_negatives` and
             `n_predictions` only.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         return float(self._bounds(self._series(X)).mean())
 

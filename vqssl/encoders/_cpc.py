@@ -182,7 +182,7 @@ class CPCEncoder(BaseEncoder):
 
     Notes
     -----
-    The loss is the mean over steps k = 1..K and times t of
+    The loss is the mean over steps k = 1..K and times t of::
 
         -log [ exp(z_(t+k)^T W_k c_t) / sum over N frames z of exp(z^T W_k c_t) ]
         + beta KL(q(z_t | x) || N(0, I)),

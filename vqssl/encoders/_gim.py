@@ -162,7 +162,7 @@ class GreedyInfoMaxEncoder(BaseEncoder):
 
     Notes
     -----
-    The loss of a module is the mean over steps k = 1..K and times t of
+    The loss of a module is the mean over steps k = 1..K and times t of::
 
         -log [ exp(z_(t+k)^T W_k z_t) / sum over N frames z of exp(z^T W_k z_t) ]
         + beta KL(q(z_t | x) || N(0, I)),

@@ -56,6 +56,14 @@ class InspectionMixin:
         self : object
             With the losses of the decoders in `decoder_history_`. The next `fit` or
             `partial_fit` drops the decoders.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` or `max_iter` is not acceptable, or `X` has series of another shape than `fit`
+            saw.
         """
         series = self._series(X)
         options = {name: getattr(self, name) for name in _SHARED}
@@ -152,6 +160,13 @@ class InspectionMixin:
         units : ndarray of shape (code_dim,), int64
             By falling `variance_per_dimension_`. With ``beta > 0`` a unit that varies less than
             .01 carries next to nothing.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If there is no such layer.
         """
         self._check_is_fitted()
         variance = self.variance_per_dimension_[self._check_layer(layer)]
@@ -174,7 +189,7 @@ class InspectionMixin:
             Series of the fitted shape, whose frames are the starting points.
         layer : int or None, default=None
             Which layer, as of `transform`.
-        units : array-like of int or None, default=None
+        units : array-like of shape (n_units,), default=None
             Which units; None is the first four of `rank_units`.
         n_steps : int, default=7
             Shifts of a unit, at least 2; with an odd number the middle one is no shift.

@@ -86,7 +86,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     `MaskGITGenerator.score_tokens`. In the second, the residuals of a series are Gaussian with
     a variance of the series' own, which is inverse gamma distributed over the series (its two
     parameters from their mean and variance): with S the sum of the CL squared
-    residuals, each over its channel's `residual_variance_`,
+    residuals, each over its channel's `residual_variance_`::
 
         log p = log Gamma(a + CL/2) - log Gamma(a) + a log b - (a + CL/2) log(b + S/2)
                 - CL/2 log 2 pi - L/2 sum_c log v_c,  b = a - 1,
@@ -231,6 +231,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n_samples,), float64
             In nats, up to a constant of the training set.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         check_is_fitted(self)
         of_codes = self.generator_.score_tokens(X).sum(1, dtype=np.float64)
@@ -261,6 +268,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n_samples,), float64
             ``score_samples(X) - offset_``, in nats.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         return self.score_samples(X) - self.offset_
 
@@ -277,6 +291,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n_samples,), int64
             -1 for anomalies, 1 for normal series.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 

@@ -406,6 +406,13 @@ class BaseGenerator(
         log_likelihood : ndarray of shape (n_samples,), float32
             In nats per series, over the codes; divide by ``n_tokens_`` for nats per token.
             For a masked prior in one random order of the tokens, see its Notes.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` or `y` is not acceptable, or has series of another shape than `fit` saw.
         """
         return self._likelihoods(X, y, lambda log_p: log_p.sum(1))
 
@@ -425,6 +432,13 @@ class BaseGenerator(
         log_likelihoods : ndarray of shape (n_samples, n_groups), float32
             In nats per series, over the codes of each of ``token_groups_``, given the coarser
             groups. They add up to `score_samples`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` or `y` is not acceptable, or has series of another shape than `fit` saw.
         """
         self._check_is_fitted()
         positions = positions_of(self.token_groups_, self.n_tokens_)
@@ -459,6 +473,13 @@ class BaseGenerator(
             Mean of `score_samples`, in nats per series. Comparable between generators of
             one tokenizer only.
 
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` or `y` is not acceptable, or has series of another shape than `fit` saw.
+
         Notes
         -----
         In cross-validation with classes, pass ``cv=StratifiedKFold(...)``: scikit-learn
@@ -481,6 +502,13 @@ class BaseGenerator(
         Z : ndarray of shape (n_samples, 2 * width), float32
             Mean and maximum over the tokens of what the prior's last block gives for all
             codes, without a class.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         codes = self._codes(X)
         self._check_knows_no_class("transform must work without classes")

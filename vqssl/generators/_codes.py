@@ -143,6 +143,7 @@ class CodeSpace(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
+        """Start the weights, and fill the tables of positions."""
         for child in self.children():
             initialise(child, generator)
         first = [sum(self.sizes[: self.group_of[i]]) for i in range(self.n_tokens)]
@@ -176,7 +177,7 @@ class CodeSpace(nn.Module):
 
         Parameters
         ----------
-        codebooks : sequence of Tensor
+        codebooks : sequence of Tensor of shape (K, D)
             Vectors of the codes of each group, (K, D) each.
         generator : torch.Generator
             Draws the projection of each group.

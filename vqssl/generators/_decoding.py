@@ -34,14 +34,28 @@ class Draws:
     ----------
     seed : int
         Of all samples.
-    rows : ndarray of int
+    rows : ndarray of shape (B,), int64
         Numbers of the samples, rising, all in one block.
     n_tokens : int
         N.
     device : torch.device
+        Where the numbers go.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from vqssl.generators import Draws
+    >>> cpu = torch.device("cpu")
+    >>> u = Draws(0, np.arange(5), n_tokens=8, device=cpu).codes(step=0)
+    >>> u.shape
+    torch.Size([5, 8])
+    >>> torch.equal(Draws(0, np.arange(3, 5), n_tokens=8, device=cpu).codes(step=0), u[3:])
+    True
     """
 
     block_size = 256
+    """Samples of a block, whose numbers are drawn together."""
 
     def __init__(self, seed: int, rows: np.ndarray, n_tokens: int, device: torch.device) -> None:
         self.seed = seed
@@ -51,7 +65,21 @@ class Draws:
         self.device = device
 
     def uniform(self, purpose: int, step: int = 0) -> Tensor:
-        """One number for each sample and token, (B, N) float32, for a purpose at a step."""
+        """Draw one number for each sample and token, for a purpose at a step.
+
+        Parameters
+        ----------
+        purpose : int
+            Numbers for different purposes are independent; `codes`, `order` and `start` take 0
+            to 3.
+        step : int, default=0
+            So are those of different steps.
+
+        Returns
+        -------
+        u : Tensor of shape (B, N), float32
+            In [0, 1).
+        """
         source = np.random.SeedSequence([self.seed, self.block, purpose, step])
         generator = make_generator(int(source.generate_state(1)[0]))
         shape = (self.block_size, self.n_tokens)
@@ -59,15 +87,48 @@ class Draws:
         return drawn[self.rows].to(self.device)
 
     def codes(self, step: int) -> Tensor:
-        """Which code."""
+        """Draw the numbers that say which code a token gets.
+
+        Parameters
+        ----------
+        step : int
+            Step of decoding.
+
+        Returns
+        -------
+        u : Tensor of shape (B, N), float32
+            In [0, 1), for `draw_codes`.
+        """
         return self.uniform(0, step)
 
     def order(self, step: int) -> Tensor:
-        """Which token comes first."""
+        """Draw the numbers that say which token comes first.
+
+        Parameters
+        ----------
+        step : int
+            Step of decoding.
+
+        Returns
+        -------
+        u : Tensor of shape (B, N), float32
+            In [0, 1).
+        """
         return self.uniform(1, step)
 
     def start(self, axis: int = 0) -> Tensor:
-        """Where the Halton order begins along an axis, (B,)."""
+        """Draw where the Halton order begins along an axis.
+
+        Parameters
+        ----------
+        axis : int, default=0
+            Of images, 0 for rows and 1 for columns.
+
+        Returns
+        -------
+        u : Tensor of shape (B,), float32
+            In [0, 1), a share of the axis.
+        """
         return self.uniform(2 + axis)[:, 0]
 
 
@@ -171,6 +232,7 @@ def draw_codes(logits: Tensor, u: Tensor) -> Tensor:
     Parameters
     ----------
     logits : Tensor of shape (..., K)
+        Logarithms of probabilities, up to a constant; minus infinity is never drawn.
     u : Tensor of shape (...)
         One uniform number in [0, 1) a draw.
 
@@ -178,6 +240,14 @@ def draw_codes(logits: Tensor, u: Tensor) -> Tensor:
     -------
     codes : Tensor of shape (...), int64
         Never a code of probability zero.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from vqssl.generators import draw_codes
+    >>> probabilities = torch.tensor([0.2, 0.0, 0.8])
+    >>> draw_codes(probabilities.log().expand(3, 3), torch.tensor([0.1, 0.3, 0.99])).tolist()
+    [0, 2, 2]
     """
     cumulative = logits.float().softmax(-1).double().cumsum(-1)  # (..., K)
     total = cumulative[..., -1:]

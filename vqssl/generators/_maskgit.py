@@ -289,6 +289,13 @@ class MaskGITGenerator(BaseImputingGenerator):
             In nats, the lower the more surprising. Token n stands for the time points
             ``tokenizer_.token_spans_[n]``, for tokenizers of vqssl.
 
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` or `y` is not acceptable, or has series of another shape than `fit` saw.
+
         See Also
         --------
         AnomalyDetector : Finds whole series that are unlike the others.
@@ -299,7 +306,7 @@ class MaskGITGenerator(BaseImputingGenerator):
         group are masked, it among them; their mean. Every token is masked equally often at
         each size, by masks that are fixed by `random_state` and the same for all series.
         Coarser groups are visible, finer ones are not. The sum over tokens estimates the
-        order-agnostic bound on the log-likelihood [2]_ from these four sizes;
+        order-agnostic bound on the log-likelihood (see Notes of the class) from these four sizes;
         `score_samples` estimates it from one order.
 
         Examples

@@ -70,7 +70,7 @@ class InfoNCE(SSLLoss):
 
     Notes
     -----
-    The only term, ``contrast``, is
+    The only term, ``contrast``, is::
 
         L = -(1 / 2B) sum_i [log softmax_j(s_ij)_i + log softmax_j(s_ji)_i],
 

@@ -130,7 +130,7 @@ def beta_vae_score(
     Notes
     -----
     For a point, a factor is chosen and `batch_size` pairs of series that share its value; the
-    point is the mean of |z - z'| over the pairs, for each dimension. A logistic regression
+    point is the mean of ``|z - z'|`` over the pairs, for each dimension. A logistic regression
     tells the factor from the point [1]_. The number of points and of pairs is that of [2]_.
 
     **Read it beside other scores.** It finds a linear map from differences to factors, so a

@@ -161,7 +161,7 @@ def frechet_distance(
 
     Notes
     -----
-    With means m1, m2 and covariances S1, S2 (divided by n - 1; 0 for a single row),
+    With means m1, m2 and covariances S1, S2 (divided by n - 1; 0 for a single row)::
 
         d^2 = |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^{1/2}).
 

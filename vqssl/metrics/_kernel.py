@@ -116,7 +116,7 @@ def kernel_distance(
         Features of synthetic series, m >= 2, from the same network or transformer.
     kernel : {"polynomial", "rbf"}, default="polynomial"
         "polynomial" is (x.y / d + 1)^3 and compares moments up to the third; its value depends
-        on the scale of the features. "rbf" is exp(-|x - y|^2 / (2 s^2)) and compares
+        on the scale of the features. "rbf" is ``exp(-|x - y|^2 / (2 s^2))`` and compares
         distributions whole; s is the median distance between different rows of both sets.
     return_p_value : bool, default=False
         Whether to test if both sets have the same distribution.

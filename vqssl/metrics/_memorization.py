@@ -38,8 +38,8 @@ def memorization_ratio(train: Any, synthetic: Any, test: Any) -> float:
 
     Notes
     -----
-    The ratio is mean_i min_j |s_i - x_j| / mean_i min_j |t_i - x_j|, x training, s synthetic
-    and t test series, with Euclidean distances of the flattened series. The numbers of
+    The ratio is ``mean_i min_j |s_i - x_j| / mean_i min_j |t_i - x_j|``, x training, s
+    synthetic and t test series, with Euclidean distances of the flattened series. The numbers of
     synthetic and of test series do not matter on average.
 
     A mean hides a few copies among many good series, and bad series far from all others make

@@ -34,7 +34,7 @@ class AnomalyDisplay:
         Nats of each of their tokens.
     spans : array-like of int of shape (n_tokens, 2)
         Start and stop of the time points of each token.
-    groups : list of array-like of int, default=None
+    groups : list of array-like of shape (n_group_tokens,), default=None
         Numbers of the tokens of each group; None is one group.
     numbers : array-like of int of shape (n,), default=None
         Which of all series they are; None are the first ones.

@@ -27,7 +27,7 @@ class DecodingDisplay:
         The series or image of the last codes.
     spans : array-like of int of shape (n_tokens, 2), of images (n_tokens, 4)
         Start and stop of the time points of each token; of rows, then columns.
-    groups : list of array-like of int, default=None
+    groups : list of array-like of shape (n_group_tokens,), default=None
         Numbers of the tokens of each group; None is one group.
     codebooks : list of array-like of shape (n_codes, code_dim), default=None
         Vectors of the codes of each group, by which colours are put in order.

@@ -97,7 +97,7 @@ class LatentDisplay:
             Their classes.
         X_synthetic : array-like of series like those of X, default=None
             Synthetic series.
-        y_synthetic : array-like, default=None
+        y_synthetic : array-like of shape (n_synthetic,), default=None
             Their classes; given where `y` is.
         method : {"pca", "tsne", "umap"}, default="pca"
             How features become points; "umap" needs umap-learn.

@@ -60,7 +60,7 @@ def report(
     X_test : array-like of series like those of X, default=None
         Series that it has not seen. Without, nothing is said of how well it does on new ones, and
         drawn series are shown but not judged.
-    y_test : array-like, default=None
+    y_test : array-like of shape (n_test,), default=None
         Their classes; given where `y` and `X_test` are.
     path : str or os.PathLike, default="report.html"
         The file; an existing one is replaced at once, when the page is complete.

@@ -129,6 +129,13 @@ class BaseTokenizer(
         -------
         codes : ndarray of shape (n_samples, n_tokens), int64
             ``0 <= codes[:, n] < code_sizes_[n]``.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         return self._inference(lambda model, x: model.tokens(x), self._series(X))
 
@@ -144,6 +151,13 @@ class BaseTokenizer(
         Returns
         -------
         vectors : ndarray of shape (n_samples, n_tokens, code_dim), float32
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         return self._inference(lambda model, x: model.lookup(model.tokens(x)), self._series(X))
 
@@ -186,6 +200,13 @@ class BaseTokenizer(
         Returns
         -------
         Z : ndarray of shape (n_samples, n_features_out), float32
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If `X` is not acceptable, or has series of another shape than `fit` saw.
         """
         series = self._series(X)
         self._check_output()
