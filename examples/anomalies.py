@@ -9,10 +9,6 @@ asked, too. Then demand at noon of a cold day falls to that of its night for thr
 map of surprise says when. Writes ``anomalies.png``.
 """
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 from aeon.datasets import load_italy_power_demand
@@ -20,15 +16,21 @@ from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
-from vqssl import AnomalyDetector
+from vqssl import AnomalyDetector, MaskGITGenerator, VQTokenizer
 
+# %%
+# The days. The detector sees 34 of them, all cold.
 X, y = load_italy_power_demand(split="train")  # (67, 1, 24)
 X_new, y_new = load_italy_power_demand(split="test")  # (1029, 1, 24)
 cold, X_new = X[y == "1"][:, 0], X_new[:, 0]
 is_warm = y_new == "2"
 
+# %%
+# A tokenizer and a prior are fitted inside. The two others see the same days.
+
 # Days that are held out say how unusual a new cold day may be.
-detector = AnomalyDetector(contamination=0.1, validation_fraction=0.3, random_state=0).fit(cold)
+generator = MaskGITGenerator(VQTokenizer(max_iter=400), max_iter=500)
+detector = AnomalyDetector(generator, validation_fraction=0.3, random_state=0).fit(cold)
 scores = detector.score_samples(X_new)
 forest = IsolationForest(random_state=0).fit(cold).score_samples(X_new)
 distance = NearestNeighbors(n_neighbors=1).fit(cold).kneighbors(X_new)[0][:, 0]
@@ -42,6 +44,9 @@ flagged = detector.predict(X_new) == -1
 print(f"  taken for anomalies: {flagged[is_warm].mean():.2f} of the warm days,")
 print(f"  {flagged[~is_warm].mean():.2f} of the new cold ones (asked for: .10)")
 
+# %%
+# One cold day with an outage. What does every token say of it?
+
 # An outage, and when it is noticed.
 day = X_new[~is_warm][5]
 changed = day.copy()
@@ -49,6 +54,9 @@ changed[11:14] = day[1:4]
 surprise = -detector.generator_.score_tokens(np.stack([day, changed]))  # (2, n_tokens)
 spans = detector.generator_.tokenizer_.token_spans_
 
+# %%
+# Left, how unusual new days are; right, the day with the outage, and the time points that
+# surprise the prior more than before.
 fig, axes = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
 bins = np.linspace(*np.percentile(scores, [1, 100]), 40)
 axes[0].hist(scores[~is_warm], bins, alpha=0.6, label="cold days")

@@ -8,10 +8,6 @@ and where, what a prior draws, fills in and finds unusual, how training went. Wr
 them, ``displays.png``, and one of images, ``displays_images.png``.
 """
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 from aeon.datasets import load_italy_power_demand
@@ -32,20 +28,26 @@ from vqssl.plots import (
     TraversalDisplay,
 )
 
+# %%
+# Four models of one data set, with few steps each.
 X, y = load_italy_power_demand(split="train")  # (67, 1, 24)
 X_new, y_new = load_italy_power_demand(split="test")  # (1029, 1, 24)
 y, y_new = (np.where(labels == "1", "cold", "warm") for labels in (y, y_new))
 
-tokenizer = VQTokenizer(n_codes=32, max_iter=500, random_state=0).fit(X)
-generator = MaskGITGenerator(FrozenEstimator(tokenizer), max_iter=500, random_state=0).fit(X, y)
-detector = AnomalyDetector(validation_fraction=0.3, random_state=0).fit(X[y == "cold"])
-vae = VAE(latent_dim=6, max_iter=500, random_state=0).fit(X)
+tokenizer = VQTokenizer(n_codes=32, max_iter=250, random_state=0).fit(X)
+generator = MaskGITGenerator(FrozenEstimator(tokenizer), max_iter=250, random_state=0).fit(X, y)
+prior = MaskGITGenerator(VQTokenizer(max_iter=250), max_iter=250)
+detector = AnomalyDetector(prior, validation_fraction=0.3, random_state=0).fit(X[y == "cold"])
+vae = VAE(latent_dim=6, max_iter=250, random_state=0).fit(X)
 
+# %%
+# Series drawn by class, and days with a gap of seven hours.
 y_drawn = np.repeat(generator.classes_, 100)
 drawn = generator.sample(len(y_drawn), y_drawn, random_state=0)
 X_gaps = X_new.copy()
 X_gaps[..., 8:15] = np.nan
 
+# %%
 # A display divides the place of the axes that it is given.
 fig = plt.figure(figsize=(17, 26), layout="constrained")
 places = fig.subplots(5, 2, height_ratios=[1, 1.1, 1, 1, 1.4])
@@ -71,9 +73,11 @@ AnomalyDisplay.from_estimator(detector, X_new, ax=places[4, 0])
 TraversalDisplay.from_estimator(vae, X[:1], ax=places[4, 1])
 fig.savefig("displays.png", dpi=80)
 
+# %%
+# The same displays of images.
 digits = load_digits()
 images = digits.images[:, None]  # (1797, 1, 8, 8)
-artist = MaskGITGenerator(VQTokenizer(max_iter=300), max_iter=300, random_state=0)
+artist = MaskGITGenerator(VQTokenizer(max_iter=200), max_iter=200, random_state=0)
 artist.fit(images, digits.target)
 halves = images.copy()
 halves[..., 4:] = np.nan  # the right half is missing

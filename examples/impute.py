@@ -9,10 +9,6 @@ the last eight; errors are compared with linear interpolation and with the mean 
 ``impute.png``.
 """
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 from aeon.datasets import load_italy_power_demand
@@ -25,8 +21,12 @@ X, X_new = X[:, 0], X_new[:, 0]
 n_days, n_hours = X_new.shape
 hours = np.arange(n_hours)
 
-generator = MaskGITGenerator(VQTokenizer(), random_state=0).fit(X)
+# %%
+# The prior is fitted on whole days; it has never seen a gap.
+generator = MaskGITGenerator(VQTokenizer(max_iter=400), max_iter=500, random_state=0).fit(X)
 
+# %%
+# A gap of seven hours in each new day.
 starts = np.random.default_rng(0).integers(0, n_hours - 7, (n_days, 1))
 gaps = (hours >= starts) & (hours < starts + 7)
 X_gaps = np.where(gaps, np.nan, X_new)
@@ -48,6 +48,8 @@ print(f"  mean of 20 answers           {error(draws.mean(0), gaps):.2f}")
 print(f"  linear interpolation         {error(linear, gaps):.2f}")
 print(f"  mean of the training days    {error(np.broadcast_to(X.mean(0), X_new.shape), gaps):.2f}")
 
+# %%
+# The last eight hours of each day, given the first sixteen.
 evenings = np.broadcast_to(hours >= 16, X_new.shape)
 completed = generator.complete(X_new[:, :16], horizon=8, n_draws=20, random_state=0)
 last = np.where(evenings, X_new[:, 15:16], X_new)
@@ -58,6 +60,8 @@ print(f"  the last hour seen           {error(last, evenings):.2f}")
 mean_day = np.broadcast_to(X.mean(0), X_new.shape)
 print(f"  mean of the training days    {error(mean_day, evenings):.2f}")
 
+# %%
+# Ten answers each, for four days. Where they differ, the gap is open.
 fig, axes = plt.subplots(2, 4, figsize=(12, 5), sharex=True, sharey=True, layout="constrained")
 for row, (name, answers, hidden) in enumerate(
     [("gap of seven hours", draws, gaps), ("last eight hours", completed, evenings)]

@@ -12,10 +12,6 @@ and synthetic series of each class.
 
 import time
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 from aeon.datasets import load_gunpoint
@@ -36,11 +32,15 @@ def report(name, classifier, X=X_train, X_new=X_test):
     print(f"  {name:<38} {accuracy:.3f}")
 
 
+# %%
+# Both tokenizers are fitted on the training series alone, without their labels.
 start = time.perf_counter()
-ssl = SSLVQTokenizer(random_state=0, verbose=1).fit(X_train)
-plain = VQTokenizer(random_state=0, verbose=1).fit(X_train)
+ssl = SSLVQTokenizer(max_iter=400, random_state=0, verbose=1).fit(X_train)
+plain = VQTokenizer(max_iter=400, random_state=0, verbose=1).fit(X_train)
 print(f"Both tokenizers fitted in {time.perf_counter() - start:.0f} s.\n")
 
+# %%
+# What are the codes worth to a classifier?
 print("Test accuracy (150 series, one evaluation per line)")
 # FrozenEstimator: the pipeline uses the fitted tokenizer as it is, it is not fitted again.
 report("SSLVQTokenizer + SVC", make_pipeline(FrozenEstimator(ssl), SVC()))
@@ -55,6 +55,7 @@ print(f"  {ssl.n_tokens_} tokens per series of {X_train.shape[2]} points")
 print(f"  {len(ssl.codebook_)} codes, perplexity {ssl.perplexity_[0]:.1f}")
 print(f"  share of the variation that survives them: {ssl.score(X_test):.3f} (test)")
 
+# %%
 # One column per class: three test series, what is left of them, and their codes.
 classes = np.unique(y_train)
 fig, axes = plt.subplots(
@@ -88,9 +89,11 @@ fig.legend(handles, labels, frameon=False, loc="outside lower center", ncols=2)
 fig.suptitle("GunPoint, test series: original, decoded, and the code of each token as a colour")
 fig.savefig("quickstart.png", dpi=130)
 
+# %%
 # The same tokenizer, frozen again, under a generator: only the prior over the codes is fitted.
 start = time.perf_counter()
-generator = MaskGITGenerator(FrozenEstimator(ssl), random_state=0, verbose=1).fit(X_train, y_train)
+generator = MaskGITGenerator(FrozenEstimator(ssl), max_iter=400, random_state=0, verbose=1)
+generator.fit(X_train, y_train)
 print(f"\nGenerator fitted in {time.perf_counter() - start:.0f} s.\n")
 y_new = np.repeat(classes, 75)
 X_new = generator.sample(len(y_new), y_new, random_state=0)  # (150, 1, 150)

@@ -22,6 +22,9 @@ y, y_test = (np.where(labels == "1", "cold", "warm") for labels in (y, y_test))
 tokenizer = VQTokenizer(n_codes=64, max_iter=300, random_state=0).fit(X)
 generator = MaskGITGenerator(FrozenEstimator(tokenizer), max_iter=300, random_state=0).fit(X, y)
 
+# %%
+# One call; every section applies that the generator has something to say to.
+
 path = report(
     *(generator, X, y, X_test, y_test),
     path="report.html",

@@ -1,0 +1,27 @@
+"""Adapters to the base classes of other libraries of time series, each where that is installed."""
+
+import importlib
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vqssl.contrib._aeon import AeonTransformer as AeonTransformer
+    from vqssl.contrib._sktime import SktimeTransformer as SktimeTransformer
+
+# The library whose base class each is made of, and the file.
+_ADAPTERS = {
+    "AeonTransformer": ("aeon", "vqssl.contrib._aeon"),
+    "SktimeTransformer": ("sktime", "vqssl.contrib._sktime"),
+}
+
+__all__ = [name for name, (library, _) in _ADAPTERS.items() if find_spec(library)]
+
+
+def __getattr__(name: str) -> Any:
+    # When it is asked for: the other libraries take seconds to import.
+    if name not in _ADAPTERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    library, module = _ADAPTERS[name]
+    if find_spec(library) is None:
+        raise ImportError(f"{name} needs {library}. Install it with: pip install {library}")
+    return getattr(importlib.import_module(module), name)
