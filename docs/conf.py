@@ -12,9 +12,8 @@ from sphinx.util.nodes import make_refnode
 
 import vqssl
 
-# The gallery runs its scripts while the site is built: no window, no thread beside the first.
+# The gallery runs its scripts while the site is built: no window.
 os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 project = "vqssl"
 author = "The vqssl developers"
@@ -39,7 +38,7 @@ nitpick_ignore = [
     ("py:obj", "sklearn.show_versions"),
 ]
 
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
 autosummary_generate = True

@@ -35,7 +35,7 @@ if __name__ == "__main__":
     alone = search.fit(X, y).cv_results_["mean_test_score"]
     print(f"one process, {time.perf_counter() - start:.0f} s")
 
-    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
     with cluster, Client(cluster), joblib.parallel_config("dask"):
         start = time.perf_counter()
         results = search.fit(X, y).cv_results_

@@ -69,6 +69,13 @@ def load_ucr() -> Callable[[str], Split]:
     return read_ucr
 
 
+@pytest.fixture(autouse=True)
+def _gradients_on() -> Iterator[None]:
+    """Whatever a test or a package in it leaves behind, the next one can train."""
+    yield
+    torch.set_grad_enabled(True)
+
+
 @pytest.fixture(scope="module")
 def driver() -> Iterator[Any]:
     """Chromium without a window; tests that ask for it skip where `tests.browser.MISSING` is."""

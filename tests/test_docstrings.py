@@ -180,6 +180,8 @@ METHODS = {
 
 # Of this project, or nobody's idea: files, containers, pictures of what others describe.
 WITHOUT_SOURCE = {
+    "vqssl.datasets.iter_series",
+    "vqssl.transform_partitions",
     "vqssl.load",
     "vqssl.pad_series",
     "vqssl.show_versions",

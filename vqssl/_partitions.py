@@ -54,7 +54,7 @@ def transform_partitions(
     ----------
     estimator : fitted estimator
         Of this library or of another that keeps scikit-learn's rules, such as a pipeline.
-    partitions : array, Dask array or sequence
+    partitions : array or Dask array of shape (n_samples, ...), or sequence
         - An array of shape (n_samples, ...), also one mapped from a file (`numpy.memmap`), which
           workers open by its name: it is cut into `rows_per_partition`.
         - A Dask array of that shape: its chunks along the first axis are the partitions.

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from vqssl._conditions import differences
 
 Value = TypeVar("Value")
+Error = TypeVar("Error", bound=BaseException)
 
 _NARROW = (torch.bfloat16, torch.float16)
 
@@ -160,9 +161,9 @@ class Processes:
                 )
             )
 
-    def settled(self, error: Value) -> Value:
+    def settled(self, error: Error) -> Error:
         """Return an error that all processes raise, so that none needs to tell the others."""
-        self._known = error  # type: ignore[assignment]
+        self._known = error
         return error
 
     def fail(self, error: BaseException) -> None:
@@ -211,7 +212,7 @@ class Processes:
             tensor.copy_(carried)
         return tensor
 
-    def any(self, truth: bool) -> bool:
+    def is_any(self, truth: bool) -> bool:
         """Whether something is true of one of the processes."""
         return bool(self.sum_(torch.tensor(float(truth))) > 0)
 

@@ -286,7 +286,7 @@ class TermNet(skorch.NeuralNet):
             stop = stop or self.steps_ >= self.max_iter
             if self.processes is not None:
                 # A callback may look at the clock.
-                stop = self.processes.any(stop)
+                stop = self.processes.is_any(stop)
             self._stopped = stop
             if self.checkpoint is not None:
                 self.checkpoint.offer(self._state, last=stop)

@@ -13,7 +13,10 @@ DOCS = ROOT / "docs"
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 # Pages whose blocks need more than a namespace, and what runs them.
-ELSEWHERE = {"docs/command-line.md": "tests/test_cli.py"}
+ELSEWHERE = {
+    "docs/command-line.md": "tests/test_cli.py",
+    "docs/outgrowing-one-machine.md": "tests/test_outgrowing_page.py",
+}
 
 # A comment that gives the output of the line: numbers, tuples and lists of them.
 OUTPUT = re.compile(r"print\(.*\)  # ([\d(\[][\d(),.\[\] -]*)$")

@@ -22,7 +22,7 @@ class Augmentation(Part, ABC):
     """What it works on: "series" (B, C, L), "images" (B, C, H, W), or both."""
 
     sees_whole_batch: bool = True
-    """Whether it gets all series where several processes divide a batch, each of them all."""
+    """Whether it gets the series of all processes that divide a batch, on each of them."""
 
     def check(self) -> None:
         """Check the hyperparameters; called before any training starts.

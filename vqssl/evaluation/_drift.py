@@ -21,10 +21,10 @@ def drift_report(
     tokenizer : fitted tokenizer
         With ``encode``, ``decode``, ``code_sizes_`` and ``token_groups_``, as the ones in
         `vqssl.tokenizers`.
-    chunks : iterable of array-like
+    chunks : iterable of array-like of shape (n_samples, ...)
         Series of the fitted shape, in the order in which they came; one chunk is in memory at a
         time.
-    reference : array-like, default=None
+    reference : array-like of shape (n_samples, ...), default=None
         Series to compare with, such as held-out ones of the time when `tokenizer` was fitted.
         None is the first chunk.
 

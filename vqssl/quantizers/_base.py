@@ -29,9 +29,10 @@ class QuantizerModule(nn.Module, ABC):
     """Base class of the torch modules that quantizer parts build."""
 
     sees_whole_batch: bool = True
-    """Whether `forward` gets all latents where several processes divide a batch, each of them all.
+    """Whether `forward` gets the latents of all processes that divide a batch, on each of them.
 
-    Without, it has to add up itself what it learns from them."""
+    A module that does not has to add up by itself what it learns from them.
+    """
 
     n_codes: int
     """K, number of entries of the codebook."""
