@@ -77,7 +77,8 @@ def test_the_reference_lists_every_public_name_once():
     }
     listed = reference_names()
     assert len(listed) == len(set(listed))
-    assert set(listed) == public_objects().keys() | data
+    # sktime is not among what the site is built with.
+    assert set(listed) == (public_objects().keys() | data) - {"vqssl.contrib.SktimeTransformer"}
 
 
 @pytest.mark.parametrize(
