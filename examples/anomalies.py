@@ -20,6 +20,7 @@ from vqssl import AnomalyDetector, MaskGITGenerator, VQTokenizer
 
 # %%
 # The days. The detector sees 34 of them, all cold.
+
 X, y = load_italy_power_demand(split="train")  # (67, 1, 24)
 X_new, y_new = load_italy_power_demand(split="test")  # (1029, 1, 24)
 cold, X_new = X[y == "1"][:, 0], X_new[:, 0]
@@ -57,6 +58,7 @@ spans = detector.generator_.tokenizer_.token_spans_
 # %%
 # Left, how unusual new days are; right, the day with the outage, and the time points that
 # surprise the prior more than before.
+
 fig, axes = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
 bins = np.linspace(*np.percentile(scores, [1, 100]), 40)
 axes[0].hist(scores[~is_warm], bins, alpha=0.6, label="cold days")

@@ -54,18 +54,18 @@ for name, values in accuracies.items():
     print(f"{name:28}" + "".join(f"{cell:>14}" for cell in cells))
 
 # %%
-# Bands are a deviation to both sides.
+# Bars are a deviation to both sides. With two labels of each class they overlap; from eight on the
+# codes are ahead of the next best by more than a bar.
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-for name, values in accuracies.items():
-    mean, deviation = values.mean(1), values.std(1)
-    (line,) = ax.plot(counts, mean, marker="o", label=name)
-    ax.fill_between(counts, mean - deviation, mean + deviation, color=line.get_color(), alpha=0.12)
+for shift, (name, values) in zip((0.94, 0.98, 1.02, 1.06), accuracies.items(), strict=True):
+    places = shift * np.array(counts)
+    ax.errorbar(places, values.mean(1), values.std(1), marker="o", capsize=3, label=name)
 ax.set_xscale("log", base=2)
 ax.set_xticks(counts, [str(count) for count in counts])
 ax.set_xlabel("labelled recordings of each class")
 ax.set_ylabel("accuracy on other recordings")
 ax.spines[["top", "right"]].set_visible(False)
-ax.legend(frameon=False)
+ax.legend(frameon=False, loc="lower right")
 fig.savefig("few_labels.png", dpi=120)
 print("\nPicture: few_labels.png")

@@ -20,17 +20,19 @@ from vqssl.datasets import make_control_charts
 
 # %%
 # A tokenizer first. What do its codes keep?
+
 X, y = make_control_charts(600, random_state=0)
 X_test, y_test = make_control_charts(600, random_state=1)
 classes = np.unique(y)
 
-tokenizer = VQTokenizer(n_codes=32, max_iter=300, random_state=0).fit(X)
+tokenizer = VQTokenizer(n_codes=32, compression=4, max_iter=300, random_state=0).fit(X)
 share = tokenizer.score(X_test)
 print(f"{tokenizer.n_tokens_} tokens of {len(tokenizer.codebook_)} codes for {X.shape[1]} points;")
 print(f"{share:.3f} of the variation survives them.\n")
 
 # %%
 # Then two priors on its codes.
+
 judge = KNeighborsClassifier(n_neighbors=5).fit(X, y)
 decoded = judge.score(tokenizer.decode(tokenizer.encode(X_test)), y_test)
 print("Recognised by a classifier that was fitted on real series")
@@ -40,7 +42,7 @@ print(f"  the same, from codes     {decoded:.3f}")
 drawn = {}
 for kind in (MaskGITGenerator, AutoregressiveGenerator):
     start = time.perf_counter()
-    generator = kind(FrozenEstimator(tokenizer), max_iter=500, random_state=0).fit(X, y)
+    generator = kind(FrozenEstimator(tokenizer), max_iter=250, random_state=0).fit(X, y)
     seconds = time.perf_counter() - start
     drawn[kind] = generator.sample(len(y_test), y_test, random_state=0)
     nats = -generator.score(X_test, y_test) / generator.n_tokens_
@@ -52,6 +54,7 @@ print(f"  (codes drawn blindly: {np.log(len(tokenizer.codebook_)):.2f} nats per 
 
 # %%
 # A column per class: real series above synthetic ones.
+
 fig, axes = plt.subplots(
     2, len(classes), figsize=(13, 4.5), sharex=True, sharey=True, layout="constrained"
 )

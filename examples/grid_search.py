@@ -23,7 +23,9 @@ X_test, y_test = load_italy_power_demand(split="test")
 # %%
 # Few steps, since only the best setting needs more. Two fits at a time.
 
-pipeline = Pipeline([("tok", SSLVQTokenizer(max_iter=50, random_state=0)), ("svm", SVC())])
+pipeline = Pipeline(
+    [("tok", SSLVQTokenizer(compression=4, max_iter=60, random_state=0)), ("svm", SVC())]
+)
 grid = [
     # A loss by name: which one?
     {"tok__n_codes": [16, 64], "tok__ssl": ["barlow_twins", "vibcreg"]},

@@ -20,23 +20,25 @@ from vqssl import MaskGITGenerator, VQTokenizer
 
 # %%
 # Images have four axes; one of them is the channel.
+
 digits = load_digits()
 X = digits.images[:, None]  # (n_samples, 1, 8, 8)
 X_train, X_test, y_train, y_test = train_test_split(
     X, digits.target, stratify=digits.target, random_state=0
 )
 
-tokenizer = VQTokenizer(max_iter=400, random_state=0).fit(X_train)
+tokenizer = VQTokenizer(max_iter=300, random_state=0).fit(X_train)
 codes = tokenizer.encode(X_test)
 print(f"{codes.shape[1]} tokens in a grid of {tokenizer.token_shape_};")
 print(f"{tokenizer.score(X_test):.3f} of the variation survives them.\n")
 
 # %%
 # Classes from codes, and digits from classes.
+
 classifier = make_pipeline(FrozenEstimator(tokenizer), SVC(C=10)).fit(X_train, y_train)
 print(f"SVC on features of the codes: {classifier.score(X_test, y_test):.3f} of test digits\n")
 
-generator = MaskGITGenerator(FrozenEstimator(tokenizer), max_iter=700, random_state=0)
+generator = MaskGITGenerator(FrozenEstimator(tokenizer), max_iter=250, random_state=0)
 generator.fit(X_train, y_train)
 y_drawn = np.tile(np.arange(10), 20)
 drawn = generator.sample(len(y_drawn), y_drawn, random_state=0)
@@ -47,6 +49,7 @@ print(f"{judge.score(X_test.reshape(len(X_test), -1), y_test):.3f} of real test 
 
 # %%
 # The right half of ten test digits is hidden, one of each class.
+
 shown = np.array([np.flatnonzero(y_test == label)[0] for label in range(10)])
 hidden = X_test[shown].copy()
 hidden[..., 4:] = np.nan

@@ -19,10 +19,11 @@ from vqssl.metrics import dci, mutual_information_gap, total_correlation
 
 # %%
 # Series for training, and new ones.
-X, factors = make_factor_series(2000, random_state=0)
-X_new, factors_new = make_factor_series(2000, random_state=1)
 
-vae = VAE(latent_dim=10, max_iter=800, batch_size=64, random_state=0).fit(X)
+X, factors = make_factor_series(2000, random_state=0)
+X_new, factors_new = make_factor_series(1000, random_state=1)
+
+vae = VAE(latent_dim=10, max_iter=500, batch_size=64, random_state=0).fit(X)
 pca = PCA(10, random_state=0).fit(X)
 print(f"log p(x) of a new series, at least  {vae.score(X_new):.1f} nats")
 print(f"  by 50 draws of 300 series         {vae.log_likelihood(X_new[:300], 50).mean():.1f} nats")
@@ -30,6 +31,8 @@ print(f"dimensions in use                   {vae.active_units_} of 10")
 
 # %%
 # The scores, each higher where the latents are better but the last: nats that dimensions share.
+# Those of the VAE are not above those of PCA: it gives series back, and draws them, not factors.
+
 print("\n                  gap  disentangled  complete  informative  total correlation")
 for name, model in (("VAE", vae), ("PCA", pca)):
     Z = model.transform(X_new)
@@ -40,6 +43,7 @@ for name, model in (("VAE", vae), ("PCA", pca)):
 
 # %%
 # The dimensions that the encoder says most in, each moved from two deviations below to above.
+
 busiest = np.argsort(vae.kl_per_dimension_)[::-1][:6]
 grid = vae.traverse(X_new[:1], n_steps=7, span=2.0)[0]  # (10, 7, 128)
 fig, axes = plt.subplots(2, 3, figsize=(11, 5), sharex=True, sharey=True, layout="constrained")

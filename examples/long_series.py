@@ -39,12 +39,12 @@ detector = AnomalyDetector(generator, random_state=0).fit(windows)
 
 
 def by_point(scores):
-    """Mean score of the windows that hold a point, (n_windows,) -> (n_timepoints,)."""
+    """Mean score of windows that hold a point, (n_windows,) -> (n_timepoints,); NaN at the ends."""
     total, count = np.zeros(len(rest)), np.zeros(len(rest))
     for i, score in enumerate(scores):
         total[i * step : i * step + length] += score
         count[i * step : i * step + length] += 1
-    return np.divide(total, count, out=np.full(len(rest), total[0]), where=count > 0)
+    return np.where(count == length // step, total / np.maximum(count, 1), np.nan)
 
 
 neighbours = NearestNeighbors(n_neighbors=1).fit(windows)
@@ -58,9 +58,8 @@ start, stop = np.flatnonzero(is_anomaly)[[0, -1]] + [0, 1]
 print(f"Labelled as anomalous: time points {start} to {stop - 1}")
 for name, scores in unusual.items():
     unusual[name] = by_point(scores)
-    peak = n_normal + unusual[name].argmax()
-    where = "in a window that holds them" if start - length < peak < stop + length else "elsewhere"
-    print(f"  {name:18} most unusual at {peak}, {where}")
+    peak = n_normal + np.nanargmax(unusual[name])
+    print(f"  {name:18} most unusual at {peak}, {'there' if is_anomaly[peak] else 'elsewhere'}")
 
 # %%
 # The whole series, and the place in question. Curves are scaled to their range.
@@ -77,7 +76,7 @@ time = np.arange(len(x))
 for column, shown in enumerate((slice(n_normal, None), near)):
     axes[0, column].plot(time[shown], x[shown], color="black", linewidth=0.7)
     for ax, (name, scores) in zip(axes[1:, column], unusual.items(), strict=True):
-        scaled = (scores - scores.min()) / np.ptp(scores)
+        scaled = (scores - np.nanmin(scores)) / (np.nanmax(scores) - np.nanmin(scores))
         ax.plot(time[n_normal:], scaled, linewidth=0.9)
         ax.set_xlim(time[shown][0], time[shown][-1])
         ax.set_title(name, fontsize=9, loc="left")

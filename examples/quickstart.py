@@ -34,13 +34,15 @@ def report(name, classifier, X=X_train, X_new=X_test):
 
 # %%
 # Both tokenizers are fitted on the training series alone, without their labels.
+
 start = time.perf_counter()
-ssl = SSLVQTokenizer(max_iter=400, random_state=0, verbose=1).fit(X_train)
-plain = VQTokenizer(max_iter=400, random_state=0, verbose=1).fit(X_train)
+ssl = SSLVQTokenizer(max_iter=300, random_state=0, verbose=1).fit(X_train)
+plain = VQTokenizer(max_iter=200, random_state=0, verbose=1).fit(X_train)
 print(f"Both tokenizers fitted in {time.perf_counter() - start:.0f} s.\n")
 
 # %%
 # What are the codes worth to a classifier?
+
 print("Test accuracy (150 series, one evaluation per line)")
 # FrozenEstimator: the pipeline uses the fitted tokenizer as it is, it is not fitted again.
 report("SSLVQTokenizer + SVC", make_pipeline(FrozenEstimator(ssl), SVC()))
@@ -57,6 +59,7 @@ print(f"  share of the variation that survives them: {ssl.score(X_test):.3f} (te
 
 # %%
 # One column per class: three test series, what is left of them, and their codes.
+
 classes = np.unique(y_train)
 fig, axes = plt.subplots(
     6, len(classes), figsize=(9, 7), height_ratios=[4, 1] * 3, sharex=True, layout="constrained"
@@ -91,8 +94,9 @@ fig.savefig("quickstart.png", dpi=130)
 
 # %%
 # The same tokenizer, frozen again, under a generator: only the prior over the codes is fitted.
+
 start = time.perf_counter()
-generator = MaskGITGenerator(FrozenEstimator(ssl), max_iter=400, random_state=0, verbose=1)
+generator = MaskGITGenerator(FrozenEstimator(ssl), max_iter=200, random_state=0, verbose=1)
 generator.fit(X_train, y_train)
 print(f"\nGenerator fitted in {time.perf_counter() - start:.0f} s.\n")
 y_new = np.repeat(classes, 75)

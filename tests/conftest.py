@@ -71,9 +71,11 @@ def load_ucr() -> Callable[[str], Split]:
 
 @pytest.fixture(autouse=True)
 def _gradients_on() -> Iterator[None]:
-    """Whatever a test or a package in it leaves behind, the next one can train."""
+    """No test, and nothing that it calls, leaves torch without gradients for the next one."""
     yield
+    left_on = torch.is_grad_enabled()
     torch.set_grad_enabled(True)
+    assert left_on, "torch's gradients were left switched off"
 
 
 @pytest.fixture(scope="module")

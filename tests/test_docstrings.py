@@ -215,6 +215,9 @@ WITHOUT_SOURCE = {
 
 NEVER_RAISES = {"vqssl.show_versions", "vqssl.generators.draw_codes"}
 
+# What another library asks of its classes, and calls by itself.
+HOOKS = {"get_test_params"}
+
 
 def complain(found: list[str], name: str) -> None:
     assert not found, "\n".join(f"{name} {line}." for line in found)
@@ -254,8 +257,8 @@ def test_function_says_what_it_raises(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_method_of_an_estimator_says_what_it_raises(name):
-    cls, _, thing = METHODS[name]
-    if hasattr(cls, "fit") and not isinstance(thing, property):
+    cls, method, thing = METHODS[name]
+    if hasattr(cls, "fit") and not isinstance(thing, property) and method not in HOOKS:
         complain(check_raises(thing), name)
 
 

@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
+import vqssl
+
 ROOT = Path(__file__).parents[1]
+PACKAGE = Path(vqssl.__file__).parent  # installed, or in the tree
 
 # The first name below vqssl of every module, by layer.
 LAYERS = {
@@ -212,8 +215,8 @@ def find_cycles(edges: Mapping[str, set[str]]) -> list[list[str]]:
 
 def test_the_package_keeps_the_table():
     files = {
-        path.relative_to(ROOT).as_posix(): path.read_text()
-        for path in sorted((ROOT / "vqssl").rglob("*.py"))
+        path.relative_to(PACKAGE.parent).as_posix(): path.read_text()
+        for path in sorted(PACKAGE.rglob("*.py"))
     }
     assert files
     found = violations(files)

@@ -31,7 +31,9 @@ def test_the_changelog_begins_with_the_version():
 
 
 def test_everything_that_is_packed_exists():
-    packed = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    packed = set(PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"])
+    # Not beside the tests of an installed wheel.
+    packed.remove("/vqssl")
     assert not [path for path in packed if not (ROOT / path.lstrip("/")).exists()]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_layering import find_imports, module_name
+from tests.test_layering import PACKAGE, find_imports, module_name
 from tests.test_public_names import run_python
 
 ROOT = Path(__file__).parents[1]
@@ -94,10 +94,10 @@ def network_imports(source: str, package: str) -> list[str]:
 
 
 def test_the_package_imports_nothing_of_the_network():
-    paths = sorted((ROOT / "vqssl").rglob("*.py"))
+    paths = sorted(PACKAGE.rglob("*.py"))
     assert paths
     for path in paths:
-        package = module_name(path.relative_to(ROOT).as_posix())
+        package = module_name(path.relative_to(PACKAGE.parent).as_posix())
         assert not network_imports(path.read_text(), package), path
 
 

@@ -20,7 +20,7 @@ class _Limit(TorchFunctionMode):
         self.n_left = n_calls
 
     def __torch_function__(
-        self, func: Callable, types: Sequence[type], args: Any = (), kwargs: Any = None
+        self, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
     ) -> Any:
         self.n_left -= 1
         if self.n_left < 0:

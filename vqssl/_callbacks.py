@@ -1,10 +1,13 @@
 """scikit-learn's callbacks (SLEP023, from 1.9 on), or a stand-in that calls none."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import with_callbacks as _with_callbacks
 except ImportError:
 
     class _NoContext:
@@ -25,8 +28,14 @@ except ImportError:
         def _init_callback_context(self, **kwargs: Any) -> _NoContext:
             return _NoContext()
 
-    def with_callbacks(method: Callable) -> Callable:
+    def _with_callbacks(method: Method) -> Method:
         return method
+
+
+def with_callbacks(method: Method) -> Method:
+    """Decorate `fit` as scikit-learn does, which says nothing of types, and keep its signature."""
+    decorated: Method = _with_callbacks(method)
+    return decorated
 
 
 __all__ = ["CallbackSupportMixin", "with_callbacks"]

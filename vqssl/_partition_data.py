@@ -33,7 +33,7 @@ class _MappedRows(NamedTuple):
         return whole[self.start : self.stop]
 
 
-class _Blocks(Sequence):
+class _Blocks(Sequence[Any]):
     """Chunks of a Dask array along its first axis, each with its own part of the graph."""
 
     def __init__(self, array: Any) -> None:

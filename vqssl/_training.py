@@ -365,7 +365,12 @@ class TermNet(skorch.NeuralNet):
         return self._batches
 
     def run_single_epoch(
-        self, iterator: Any, training: bool, prefix: str, step_fn: Callable, **fit_params: Any
+        self,
+        iterator: Any,
+        training: bool,
+        prefix: str,
+        step_fn: Callable[..., Any],
+        **fit_params: Any,
     ) -> None:
         if iterator is None:
             return

@@ -16,11 +16,11 @@ def test_adapters_load_their_library_late_and_say_what_to_install():
         "assert vqssl.contrib.__all__ == []\n"
         "for name, library in (('AeonTransformer', 'aeon'), ('SktimeTransformer', 'sktime')):\n"
         "    try:\n"
-        "        getattr(vqssl.contrib, name)\n"
+        "        getattr(vqssl.contrib, name)(vqssl.VQTokenizer())\n"
         "    except ImportError as error:\n"
         "        assert f'pip install {library}' in str(error), error\n"
         "    else:\n"
-        "        raise AssertionError(f'{name} came without {library}')\n"
+        "        raise AssertionError(f'{name} works without {library}')\n"
     )
 
 

@@ -17,6 +17,7 @@ LISTED = re.compile(r"^- ``(\w+\.py)``: (.+)$", re.MULTILINE)
 
 # Those that take a few seconds, with a line that they print.
 QUICK = {
+    "what_a_code_means.py": "The token that says most of the class",
     "save_and_load.py": "The same codebook as without a stop: True",
 }
 

@@ -23,5 +23,18 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     library, module = _ADAPTERS[name]
     if find_spec(library) is None:
-        raise ImportError(f"{name} needs {library}. Install it with: pip install {library}")
+        return _stand_in(name, library)
     return getattr(importlib.import_module(module), name)
+
+
+def _stand_in(name: str, library: str) -> type:
+    """Return a class that cannot be made an instance of.
+
+    An error at the name itself would stop tools that look through modules, which expect
+    AttributeError only, and that has no message where a name is imported.
+    """
+
+    def refuse(self: Any, *args: Any, **kwargs: Any) -> None:
+        raise ImportError(f"{name} needs {library}. Install it with: pip install {library}")
+
+    return type(name, (), {"__init__": refuse})

@@ -20,7 +20,7 @@ def drift_report(
     ----------
     tokenizer : fitted tokenizer
         With ``encode``, ``decode``, ``code_sizes_`` and ``token_groups_``, as the ones in
-        `vqssl.tokenizers`.
+        ``vqssl.tokenizers``.
     chunks : iterable of array-like of shape (n_samples, ...)
         Series of the fitted shape, in the order in which they came; one chunk is in memory at a
         time.

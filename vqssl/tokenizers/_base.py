@@ -4,7 +4,7 @@ import contextlib
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -98,8 +98,15 @@ class TokenModel(nn.Module, ABC):
         return self.decode(self.lookup(self.tokens(x)))
 
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
 def _can_invert(estimator: "BaseTokenizer") -> bool:
     return estimator.output in ("codes", "quantized")
+
+
+# scikit-learn says nothing of types; the method keeps its own.
+_available_if_invertible: Callable[[Method], Method] = available_if(_can_invert)
 
 
 class BaseTokenizer(
@@ -212,7 +219,7 @@ class BaseTokenizer(
         self._check_output()
         return getattr(self, f"_{self.output}")(series)
 
-    @available_if(_can_invert)
+    @_available_if_invertible
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Return the reconstruction; exists for ``output="codes"`` and ``"quantized"``.
 
