@@ -1,10 +1,12 @@
 """Dask and Ray through joblib: the results of one process, also where a worker is killed."""
 
+import contextlib
 import os
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -60,23 +62,24 @@ def check_partitions(folder):
     assert_array_equal(found[:, 4:].astype(np.float32), tokenizer.transform(SERIES))
 
 
-@pytest.fixture(scope="module")
-def clean_environment():
-    """Without what the tests themselves are told, so that the engine decides."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("OMP_NUM_THREADS", raising=False)
-        yield patch
+@contextlib.contextmanager
+def environment_of_the_engine():
+    """Without the number of threads that tests are told; Dask leaves its own behind."""
+    with patch.dict(os.environ):
+        os.environ.pop("OMP_NUM_THREADS", None)
+        yield
 
 
 # -------------------------------------------------------------------------------------- Dask
 
 
 @pytest.fixture(scope="module")
-def dask_client(clean_environment, tmp_path_factory):
+def dask_client(tmp_path_factory):
     """A client of two processes with a thread each."""
     pytest.importorskip("dask", reason="needs the extra dask")
     distributed = pytest.importorskip("distributed", reason="needs the extra dask")
     with (
+        environment_of_the_engine(),
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
@@ -163,21 +166,23 @@ def test_dask_ml_transforms_blocks_too():
 
 
 @pytest.fixture(scope="module")
-def ray_cluster(clean_environment, tmp_path_factory):
+def ray_cluster():
     """Two processes of Ray."""
     ray = pytest.importorskip("ray", reason="needs the extra ray")
     from ray.util.joblib import register_ray
 
-    clean_environment.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=100 * 2**20,
-        log_to_driver=False,
-    )
-    register_ray()
-    yield ray
-    ray.shutdown()
+    with environment_of_the_engine():
+        # Workers find the files of the tests.
+        os.environ["PYTHONPATH"] = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        ray.init(
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=100 * 2**20,
+            log_to_driver=False,
+        )
+        register_ray()
+        yield
+        ray.shutdown()
 
 
 def test_a_search_on_ray_scores_as_one_without(ray_cluster, sequential, tmp_path):
@@ -189,6 +194,7 @@ def test_a_search_on_ray_scores_as_one_without(ray_cluster, sequential, tmp_path
     assert processes_that_began(tmp_path) - {os.getpid()}
 
 
+@pytest.mark.slow
 def test_partitions_on_ray_are_those_of_one_process(ray_cluster, tmp_path):
     with parallel_config("ray", n_jobs=-1):
         check_partitions(tmp_path)

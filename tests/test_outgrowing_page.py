@@ -1,10 +1,12 @@
 """docs/outgrowing-one-machine.md: its Python runs from top to bottom, on real workers."""
 
+import copy
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -31,13 +33,23 @@ def blocks(kind):
     ]
 
 
+@pytest.fixture
+def unchanged_settings():
+    """Environment and settings of Dask are put back, which the page and Dask itself change."""
+    dask = pytest.importorskip("dask", reason="the page needs dask")
+    before = copy.deepcopy(dask.config.config)
+    with patch.dict(os.environ):
+        os.environ.pop("OMP_NUM_THREADS", None)  # so that the engines decide
+        yield
+    dask.config.config.clear()
+    dask.config.config.update(before)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # a few steps each
-def test_the_python_of_the_page_runs(tmp_path, monkeypatch, capsys):
+def test_the_python_of_the_page_runs(tmp_path, monkeypatch, capsys, unchanged_settings):
     for engine in ENGINES:
         pytest.importorskip(engine, reason=f"the page needs {engine}")
     monkeypatch.chdir(tmp_path)
-    # So that the engines decide on the threads of workers.
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     # What cloudpickle sends as it is, and does not look for in a module.
     names = {"__name__": "__main__"}
     try:

@@ -39,5 +39,8 @@ def build_on_meta(build: Callable[[], nn.Module], n_tensors: int) -> nn.Module:
     ValueError
         As soon as the model has more work to do than one of so many tensors ever has.
     """
-    with torch.device("meta"), _Limit(_CALLS_OF_ANY_MODEL + _CALLS_PER_TENSOR * n_tensors):
+    limit = _Limit(_CALLS_OF_ANY_MODEL + _CALLS_PER_TENSOR * n_tensors)
+    # Outside of the limit, which also stops what would switch gradients on again behind torch's
+    # initialisation of weights.
+    with torch.set_grad_enabled(torch.is_grad_enabled()), torch.device("meta"), limit:
         return build()

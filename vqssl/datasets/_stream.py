@@ -192,7 +192,7 @@ def _record_batches(path: Path, rows: int, columns: list[str]) -> Iterator[Any]:
 
     if path.suffix.lower() == ".parquet":
         # Buffered in advance, all that was read would stay in memory.
-        with pq.ParquetFile(path, buffer_size=_BUFFER) as file:
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
             batches = file.iter_batches(batch_size=rows, columns=columns)
             yield from (batch for batch in batches if batch.num_rows)
     else:
