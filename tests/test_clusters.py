@@ -185,6 +185,7 @@ def ray_cluster():
         ray.shutdown()
 
 
+@pytest.mark.slow
 def test_a_search_on_ray_scores_as_one_without(ray_cluster, sequential, tmp_path):
     (tmp_path / "go_on").touch()
     # Without n_jobs, joblib would take one: this process.

@@ -45,6 +45,7 @@ def unchanged_settings():
     dask.config.config.update(before)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # a few steps each
 def test_the_python_of_the_page_runs(tmp_path, monkeypatch, capsys, unchanged_settings):
     for engine in ENGINES:

@@ -28,6 +28,7 @@ def test_a_pipeline_on_raw_series_beats_the_nearest_neighbour(load_ucr):
     assert np.mean(accuracy) > 0.913  # 1-NN with Euclidean distance, UCR archive
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["TwoPatterns", "Wafer"])
 @pytest.mark.parametrize("kind", [VQTokenizer, SSLVQTokenizer])
 def test_a_codebook_of_32_is_in_use(load_ucr, name, kind):
@@ -44,6 +45,7 @@ def test_codes_hold_the_shape(load_ucr):
     assert fitted.score(data.X_test) > 0.93
 
 
+@pytest.mark.slow
 def test_the_joint_embedding_branch_helps_to_recognise_a_view(load_ucr):
     data = load_ucr("SyntheticControl")
     X = data.X_train  # z-normalised, so that views can be made in its units

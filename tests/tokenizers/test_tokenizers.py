@@ -828,6 +828,7 @@ def test_training_lowers_the_loss(walker):
     assert min(loss[-3:]) < 0.5 * loss[0]
 
 
+@pytest.mark.slow
 @walks
 @small  # two codes leave the views little to differ by
 def test_more_codes_reconstruct_better(walker):
