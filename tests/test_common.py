@@ -1030,6 +1030,7 @@ class Append(Callback):
             file.write("fit\n")
 
 
+@pytest.mark.slow
 def test_a_grid_search_over_parts_gives_the_same_with_two_workers():
     pipeline = Pipeline([("tok", SSLVQTokenizer(**SMALL)), ("svc", SVC())])
     grid = [

@@ -20,6 +20,7 @@ from vqssl import (
     TokenizerClassifier,
     VQTokenizer,
 )
+from vqssl.backbones import ConvBackbone
 
 # Few steps: the checks are about the contract, not about what is learned.
 ESTIMATORS = [
@@ -28,12 +29,14 @@ ESTIMATORS = [
     AutoregressiveGenerator(VQTokenizer(max_iter=5), max_iter=5),
     BandVQTokenizer(max_iter=5),
     CPCEncoder(max_iter=5),
-    FCNClassifier(max_iter=60),  # which three blobs take
+    FCNClassifier(widths=(16, 16), kernel_sizes=(5, 3), max_iter=60),  # which three blobs take
     GreedyInfoMaxEncoder(max_iter=5),
     HierarchicalVQTokenizer(max_iter=5),
     MaskGITGenerator(VQTokenizer(max_iter=5), max_iter=5),
     SSLVQTokenizer(max_iter=5),
-    TokenizerClassifier(VQTokenizer(max_iter=5), max_iter=60),
+    TokenizerClassifier(
+        VQTokenizer(backbone=ConvBackbone(width=16, n_blocks=1), max_iter=5), max_iter=60
+    ),
     VAE(max_iter=5),
     VQTokenizer(max_iter=5),
 ]

@@ -146,6 +146,7 @@ def test_without_the_kl_it_behaves_as_an_autoencoder():
     assert np.sqrt(variance).mean() < 0.1 * vae.latent_deviation_.mean()
 
 
+@pytest.mark.slow
 def test_a_learned_noise_is_the_deviation_of_what_is_left(linear):
     draws = linear.sample_predictive(LINEAR, 50, add_noise=False, random_state=0)
     left = np.square(draws - LINEAR, dtype=np.float64).mean()
@@ -223,6 +224,7 @@ def test_draws_of_a_linear_model_are_of_the_known_posterior(linear, method):
     assert_allclose(spread, covariance, rtol=0.1, atol=0.05 * covariance.max())
 
 
+@pytest.mark.slow
 def test_chains_find_the_posterior_that_the_encoder_misses(linear):
     # An encoder that has not learned: its Gaussians are far off and far too wide.
     astray = VAE(**linear.get_params()).set_params(max_iter=1).fit(LINEAR)

@@ -25,7 +25,11 @@ TRAINING = draw_chain(CHAIN, 2000, N_TOKENS, seed=1)
 STEPS = {MaskGITGenerator: 700, AutoregressiveGenerator: 300}
 
 
-@pytest.fixture(scope="module", params=STEPS, ids=lambda kind: kind.__name__)
+@pytest.fixture(
+    scope="module",
+    params=[MaskGITGenerator, pytest.param(AutoregressiveGenerator, marks=pytest.mark.slow)],
+    ids=lambda kind: kind.__name__,
+)
 def fitted(request):
     generator = request.param(
         SymbolTokenizer(K=8),

@@ -141,6 +141,7 @@ def test_known_codes_score_as_published(row, column):
     assert found == pytest.approx(np.ravel(TABLE[row][place]), abs=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 def test_a_rotation_of_all_scores_as_published_with_the_published_classifier():
     rows, factors = code("all rotated")

@@ -96,6 +96,7 @@ def detailed_series(n: int, seed: int) -> np.ndarray:
     return slow + 0.05 * fast
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("tokenizer", [VQTokenizer, SSLVQTokenizer])
 def test_codes_keep_more_of_the_differences_where_they_weigh(tokenizer):

@@ -1,6 +1,7 @@
 """What every tokenizer offers: codes, vectors, readouts, reconstruction, their options."""
 
 import warnings
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -800,9 +801,17 @@ WALKERS = [
     SSLVQTokenizer(**WALK),
     VQTokenizer(**WALK),
 ]
+
+
+@cache
+def fitted_to_sines(walker):
+    return clone(walker).set_params(max_iter=200).fit(make_sines())
+
+
 walks = pytest.mark.parametrize("walker", WALKERS, ids=lambda tokenizer: type(tokenizer).__name__)
 
 
+@pytest.mark.slow
 @walks
 def test_codes_tell_classes_apart_that_time_points_do_not(walker):
     series, y = saw_teeth()
@@ -815,16 +824,15 @@ def test_codes_tell_classes_apart_that_time_points_do_not(walker):
 
 @walks
 def test_sines_survive_their_codes(walker):
-    train, test = make_sines(), make_sines(seed=1)
-    tokenizer = clone(walker).set_params(max_iter=200).fit(train)
-    assert tokenizer.score(test) > 0.8
-    untrained = clone(walker).set_params(max_iter=1).fit(train)
+    test = make_sines(seed=1)
+    assert fitted_to_sines(walker).score(test) > 0.8
+    untrained = clone(walker).set_params(max_iter=1).fit(make_sines())
     assert untrained.score(test) < 0.3
 
 
 @walks
 def test_training_lowers_the_loss(walker):
-    loss = clone(walker).set_params(max_iter=200).fit(make_sines()).history_["loss"]
+    loss = fitted_to_sines(walker).history_["loss"]
     assert min(loss[-3:]) < 0.5 * loss[0]
 
 
