@@ -30,6 +30,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.metrics import accuracy_score
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.svm import SVC
 
@@ -62,9 +64,12 @@ def run(method, seed, X, y, X_judge, y_judge):
     else:
         tokenizer = TOKENIZERS[name](random_state=seed).fit(X)
         rows, judged = tokenizer.transform(X), tokenizer.transform(X_judge)
-    classifier = SVC(C=10).fit(rows, y)
+    # The kernel of SVC() by one product of matrices; of wide rows that saves ten minutes.
+    width = 1 / (rows.shape[1] * rows.var(dtype=np.float64))
+    classifier = SVC(C=10, kernel="precomputed").fit(rbf_kernel(rows, gamma=width), y)
     seconds = time.process_time() - start
-    return {"accuracy": float(classifier.score(judged, y_judge)), "seconds": seconds}
+    found = classifier.predict(rbf_kernel(judged, rows, gamma=width))
+    return {"accuracy": float(accuracy_score(y_judge, found)), "seconds": seconds}
 
 
 def run_drawn(tokenizer_class, seed, X, y, X_judge, y_judge):
