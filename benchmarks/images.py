@@ -6,7 +6,8 @@
         --seeds 0 --out DEVELOPMENT.jsonl
 
 MNIST.npz holds ``X_train`` (n, channels, height, width), ``y_train``, ``X_test`` and ``y_test``.
-Every estimator has its defaults, but for `difference_weight` of tokenizers below a prior. A line of FILE is a method and a seed; what is there is not run again.
+Every estimator has its defaults, but for `difference_weight` of tokenizers below a prior. A line
+of FILE is a method and a seed; what is there is not run again.
 
 Methods:
 
