@@ -39,6 +39,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from joblib import Parallel, delayed
+from probe_rows.records import read_lines
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.metrics import accuracy_score
@@ -152,15 +153,6 @@ def kept(estimator, X, X_test):
     mean = X.mean((0, *range(2, X.ndim)), keepdims=True)
     error = np.mean(estimator.reconstruction_error(X_test), dtype=np.float64)
     return float(1 - error / np.mean(np.square(X_test - mean, dtype=np.float64)))
-
-
-def read_lines(path, protocol):
-    """Lines of the protocol; a last one that was broken off does not count."""
-    if not path.exists():
-        return []
-    text = path.read_text()
-    lines = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
-    return [line for line in lines if line["protocol"] == protocol]
 
 
 def report(lines):

@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from joblib import Parallel, delayed
+from probe_rows.records import read_lines
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import StratifiedShuffleSplit
@@ -90,15 +91,6 @@ def run(path, protocol, seed, shares, out):
         with out.open("a") as file:
             file.write(json.dumps(line) + "\n")
         print(f"{path.stem} seed {seed} share {share}", flush=True)
-
-
-def read_lines(path, protocol):
-    """Lines of the protocol; a last one that was broken off does not count."""
-    if not path.exists():
-        return []
-    text = path.read_text()
-    lines = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
-    return [line for line in lines if line["protocol"] == protocol]
 
 
 def report(lines):

@@ -45,6 +45,7 @@ from generation_rows.gaps import gap_figures
 from generation_rows.priors import METHODS
 from generation_rows.report import report
 from joblib import Parallel, delayed
+from probe_rows.records import read_lines
 from sklearn.model_selection import StratifiedShuffleSplit
 
 import vqssl
@@ -102,15 +103,6 @@ def run(path, protocol, seed, methods, out):
         with out.open("a") as file:
             file.write(json.dumps(line) + "\n")
         print(f"{path.stem} {method} seed {seed}: {line['wall']:.0f} s", flush=True)
-
-
-def read_lines(path, protocol):
-    """Lines of the protocol; a last one that was broken off does not count."""
-    if not path.exists():
-        return []
-    text = path.read_text()
-    lines = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
-    return [line for line in lines if line["protocol"] == protocol]
 
 
 def generation_figures(method, references, seed):

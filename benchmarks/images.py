@@ -31,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from probe_rows.records import read_lines
 from sklearn.metrics import accuracy_score
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import StratifiedShuffleSplit
@@ -89,15 +90,6 @@ def run_drawn(tokenizer_class, seed, X, y, X_judge, y_judge):
         "real": float(judge.score(X_judge, y_judge)),
         "seconds": seconds,
     }
-
-
-def read_lines(path, protocol):
-    """Lines of the protocol; a last one that was broken off does not count."""
-    if not path.exists():
-        return []
-    text = path.read_text()
-    lines = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
-    return [line for line in lines if line["protocol"] == protocol]
 
 
 def report(lines):

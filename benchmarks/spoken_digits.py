@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from probe_rows.records import read_lines
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.pipeline import make_pipeline
@@ -124,15 +125,6 @@ def run(method, params, seed, train, judge):
         if hasattr(encoder, "kl_"):
             layers[first + i]["kl"] = float(encoder.kl_[i])
     return figures | {"layers": layers}
-
-
-def read_lines(path, protocol):
-    """Lines of the protocol; a last one that was broken off does not count."""
-    if not path.exists():
-        return []
-    text = path.read_text()
-    lines = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
-    return [line for line in lines if line["protocol"] == protocol]
 
 
 def report(lines):

@@ -47,3 +47,12 @@ def mend(path: Path) -> None:
 def append(path: Path, line: Line) -> None:
     with path.open("a") as file:
         file.write(json.dumps(line) + "\n")
+
+
+def read_lines(path: Path, protocol: str) -> list[Line]:
+    """Lines of the protocol; a last one that was broken off does not count."""
+    if not path.exists():
+        return []
+    text = path.read_text()
+    lines = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
+    return [line for line in lines if line["protocol"] == protocol]
