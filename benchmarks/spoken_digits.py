@@ -16,7 +16,8 @@ at 129 frequencies, mean over windows of 256 points; ``gim`` and ``cpc``; ``vgim
 ``vcpc-BETA``, the variational forms; ``gim-untrained`` and ``cpc-untrained``, the same networks
 with the weights they start from. Encoders see no labels. Of every layer a ridge classifier on the
 standardised rows of `transform`, its penalty by leave-one-out, tells digits and speakers; beside
-them the information bound, the KL and the active units.
+them the information bound, the KL, the active units, and the mean size of the correlations between
+units over frames.
 
 Protocols: ``test`` trains on the training split and judges on the test split; ``cv`` judges on a
 quarter of the training split, which is then not trained on, and does not read the test split.
@@ -47,6 +48,7 @@ ENCODERS = {"cpc": CPCEncoder, "gim": GreedyInfoMaxEncoder}
 # Chosen on the training split, see docs/defaults.md: loudness tells voices more than digits.
 PARAMS = {"compression": 128, "n_predictions": 12, "scaling": "series"}
 WINDOW = 256
+FORMS = (("nats", "5.2f"), ("kl", "5.1f"), ("active", "6.0f"), ("correlation", "11.2f"))
 
 
 def read(path, protocol, n_train, length):
@@ -116,7 +118,10 @@ def run(method, params, seed, train, judge):
     layers = []
     for layer, n_active in enumerate(encoder.active_units_.tolist()):
         Z, Z_judge = (encoder.transform(X, layer=layer) for X in (train[0], judge[0]))
-        layers.append({**probe(Z, Z_judge, train, judge), "active": n_active})
+        pairs = np.triu_indices(encoder.correlation_.shape[1], 1)
+        correlation = float(np.abs(encoder.correlation_[layer][pairs]).mean())
+        found = {"active": n_active, "correlation": correlation}
+        layers.append({**probe(Z, Z_judge, train, judge), **found})
     # Losses belong to the last layers but for the context of CPC, which has none of its own.
     n_losses = len(encoder.mutual_information_)
     first = 0 if n_losses > 1 else len(layers) - 2
@@ -128,7 +133,10 @@ def run(method, params, seed, train, judge):
 
 
 def report(lines):
-    print("method           layer   digit        speaker      nats    kl  active  seconds  seeds")
+    print(
+        "method           layer   digit        speaker      nats    kl  active  correlation  "
+        "seconds  seeds"
+    )
     for method in dict.fromkeys(line["method"] for line in lines):
         own = [line for line in lines if line["method"] == method]
         for layer in range(len(own[0]["layers"])):
@@ -136,7 +144,7 @@ def report(lines):
             for name in ("digit", "speaker"):
                 values = [line["layers"][layer][name] for line in own]
                 cells.append(f"{np.mean(values):.3f} ±{np.std(values):.3f}")
-            for name, form in (("nats", "5.2f"), ("kl", "5.1f"), ("active", "6.0f")):
+            for name, form in FORMS:
                 values = [line["layers"][layer].get(name, np.nan) for line in own]
                 cells.append(format(np.mean(values), form).replace("nan", "  -"))
             seconds = np.mean([line.get("seconds", np.nan) for line in own])

@@ -16,6 +16,8 @@ from skorch.callbacks import Callback
 
 from vqssl import CPCEncoder, GreedyInfoMaxEncoder
 from vqssl._seed import make_generator
+from vqssl.encoders._modules import FramePosterior
+from vqssl.encoders._moments import Moments
 from vqssl.encoders._task import FutureContrast
 
 SMALL = {
@@ -229,6 +231,34 @@ def test_what_is_said_of_the_posteriors_is_said_of_all_frames():
         variance = encoder.embed(X, layer).reshape(-1, 8).var(0)
         assert_allclose(encoder.variance_per_dimension_[layer], variance, rtol=1e-4, atol=1e-7)
         assert encoder.active_units_[layer] == (variance > 0.01).sum()
+
+
+def test_correlations_are_those_of_the_aggregate_posterior(encoder):
+    encoder.fit(X)
+    n_layers = len(encoder.active_units_)
+    assert encoder.correlation_.shape == (n_layers, encoder.code_dim, encoder.code_dim)
+    for layer in range(n_layers):
+        frames = encoder.embed(X, layer).reshape(-1, encoder.code_dim)
+        expected = np.corrcoef(frames.astype(float), rowvar=False)
+        assert_allclose(encoder.correlation_[layer], expected, atol=1e-4)
+    # The Gaussians of the last module blur what their means have in common.
+    encoder.set_params(beta=0.01).fit(X)
+    layer = n_layers - 1 - isinstance(encoder, CPCEncoder)
+    with torch.no_grad():
+        series = torch.from_numpy(X).float().reshape(len(X), -1, X.shape[-1])
+        posterior = encoder.model_.layers(encoder.model_.scaler(series))[layer]
+    draws = posterior.mean + posterior.deviation * torch.randn(
+        2000, *posterior.mean.shape, generator=make_generator(0)
+    )
+    expected = np.corrcoef(draws.reshape(-1, encoder.code_dim).numpy(), rowvar=False)
+    assert_allclose(encoder.correlation_[layer], expected, atol=0.01)
+
+
+def test_a_dimension_that_never_varies_is_correlated_with_none():
+    mean = torch.randn(5, 4, 3, generator=make_generator(0))
+    mean[..., 1] = 0.1
+    moments = Moments.of(FramePosterior(mean, None), 5)
+    assert_allclose(Moments.total([moments]).correlation()[1], [0, 1, 0])
 
 
 def test_without_beta_there_is_no_kl(encoder):

@@ -25,6 +25,7 @@ from vqssl.encoders._modules import (
     frame_counts,
     split_compression,
 )
+from vqssl.encoders._moments import Moments
 from vqssl.encoders._pooling import pool, pooled_width
 from vqssl.encoders._task import FutureContrast
 
@@ -69,6 +70,7 @@ class BaseEncoder(
 
     mutual_information_: np.ndarray
     active_units_: np.ndarray
+    correlation_: np.ndarray
     variance_per_dimension_: np.ndarray
     kl_: np.ndarray
     kl_per_dimension_: np.ndarray
@@ -208,21 +210,24 @@ class BaseEncoder(
         return Candidates(torch.from_numpy(frames), torch.from_numpy(places))
 
     def _describe(self, series: np.ndarray) -> None:
-        """Variance of the frames of each layer over series and time, KL of each loss's Gaussian."""
+        """Variance and correlation of each layer over series and time, KL of each Gaussian."""
 
-        def moments(model: EncoderModel, x: Tensor) -> Tensor:
-            layers = [frames.double() for frames in model.layers(model.scaler(x))]
-            both = [torch.stack([z.mean(1), z.square().mean(1)], 1) for z in layers]
-            return torch.stack(both, 1)  # (B, layers, 2, D)
+        def sums(model: EncoderModel, x: Tensor, place: slice, fewest: int) -> list[Moments]:
+            layers = model.layers(model.scaler(filled(x, fewest)))
+            return [Moments.of(layer, len(x)) for layer in layers]
 
-        def divergences(model: EncoderModel, x: Tensor) -> Tensor:
-            outcomes = model.outcomes(model.scaler(x), None)
-            return torch.stack([outcome.posterior.kl().mean(1) for outcome in outcomes], 1)
-
-        mean, square = self._inference(moments, series).mean(0).swapaxes(0, 1)
-        self.variance_per_dimension_ = np.maximum(square - mean**2, 0.0)
+        with torch.inference_mode():
+            batches = [found for _, found in self._by_batches(sums, series)]
+        layers = [Moments.total(parts) for parts in zip(*batches, strict=True)]
+        self.variance_per_dimension_ = np.stack([layer.variance() for layer in layers])
         self.active_units_ = count_active(self.variance_per_dimension_)
+        self.correlation_ = np.stack([layer.correlation() for layer in layers])
         if self._architecture["beta"] > 0:
+
+            def divergences(model: EncoderModel, x: Tensor) -> Tensor:
+                outcomes = model.outcomes(model.scaler(x), None)
+                return torch.stack([outcome.posterior.kl().mean(1) for outcome in outcomes], 1)
+
             self.kl_per_dimension_ = self._inference(divergences, series).mean(0, np.float64)
             self.kl_ = self.kl_per_dimension_.sum(1)
 

@@ -61,9 +61,9 @@ class ContextModel(EncoderModel):
         frames = posterior.draw(generator)
         yield Outcome(self._contexts(frames), frames, posterior)
 
-    def layers(self, scaled: Tensor) -> list[Tensor]:
-        frames = [posterior.mean for posterior in self._climb(scaled)]
-        return [*frames, self._contexts(frames[-1])]
+    def layers(self, scaled: Tensor) -> list[FramePosterior]:
+        posteriors = list(self._climb(scaled))
+        return [*posteriors, FramePosterior(self._contexts(posteriors[-1].mean), None)]
 
     def _climb(self, scaled: Tensor) -> Iterator[FramePosterior]:
         below = scaled
@@ -151,6 +151,10 @@ class CPCEncoder(BaseEncoder):
         Dimensions whose variance is above .01, as of a `VAE`. It speaks of use only where the
         KL gives dimensions a scale, with ``beta > 0``
         and the last module.
+    correlation_ : ndarray of shape (n_layers, code_dim, code_dim), float64
+        Correlations between the dimensions of the frames of each layer, over series and time; of
+        Gaussians those of their mixture, the aggregate posterior. 0 beside a dimension that never
+        varies. Uncorrelated is not independent.
     kl_per_dimension_ : ndarray of shape (1, code_dim), float64
         KL in nats between a frame's Gaussian in one dimension and N(0, 1), mean over series and
         time. Only with ``beta > 0``.

@@ -62,8 +62,8 @@ class FrameDecoding(nn.Module):
             layers = encoder.layers(scaled)
         pairs = zip(self.decoders.of_layer, layers, strict=True)
         return {
-            f"layer_{i}_reconstruction": F.mse_loss(decoder(frames).float(), scaled)
-            for i, (decoder, frames) in enumerate(pairs)
+            f"layer_{i}_reconstruction": F.mse_loss(decoder(layer.mean).float(), scaled)
+            for i, (decoder, layer) in enumerate(pairs)
         }
 
 

@@ -13,7 +13,7 @@ from vqssl._base import TorchEstimator
 from vqssl._scaler import Scaler
 from vqssl.encoders._base import BaseEncoder
 from vqssl.encoders._contrast import Predictions
-from vqssl.encoders._modules import EncoderModel, Outcome, stack
+from vqssl.encoders._modules import EncoderModel, FramePosterior, Outcome, stack
 
 TRAINS = ("greedy", "joint")
 
@@ -47,8 +47,8 @@ class GreedyModel(EncoderModel):
             # The gradient of what comes above stops here.
             below = frames.detach().transpose(1, 2)  # (B, D, N)
 
-    def layers(self, scaled: Tensor) -> list[Tensor]:
-        return [outcome.frames for outcome in self.outcomes(scaled, None)]
+    def layers(self, scaled: Tensor) -> list[FramePosterior]:
+        return [outcome.posterior for outcome in self.outcomes(scaled, None)]
 
 
 class GreedyInfoMaxEncoder(BaseEncoder):
@@ -130,6 +130,10 @@ class GreedyInfoMaxEncoder(BaseEncoder):
     active_units_ : ndarray of shape (n_layers,), int64
         Dimensions whose variance is above .01, as of a `VAE`. It speaks of use only where the
         KL gives dimensions a scale, with ``beta > 0``.
+    correlation_ : ndarray of shape (n_layers, code_dim, code_dim), float64
+        Correlations between the dimensions of the frames of each layer, over series and time; of
+        Gaussians those of their mixture, the aggregate posterior. 0 beside a dimension that never
+        varies. Uncorrelated is not independent.
     kl_per_dimension_ : ndarray of shape (n_modules, code_dim), float64
         KL in nats between a module's Gaussian in one dimension and N(0, 1), mean over series and
         time. Only with ``beta > 0``.

@@ -157,12 +157,12 @@ class EncoderModel(nn.Module, ABC):
         """What each loss compares, for scaled series (B, C, L); means without a generator."""
 
     @abstractmethod
-    def layers(self, scaled: Tensor) -> list[Tensor]:
-        """Frames of each layer, (B, C, L) -> (B, N, D) each; means of Gaussians."""
+    def layers(self, scaled: Tensor) -> list[FramePosterior]:
+        """Frames of each layer or the Gaussians over them, (B, C, L) -> (B, N, D) each."""
 
     def embed(self, x: Tensor, layer: int) -> Tensor:
-        """Frames of a layer, (B, C, L) -> (B, N, D), of series in units of X."""
-        return self.layers(self.scaler(x))[layer]
+        """Frames of a layer or their means, (B, C, L) -> (B, N, D), of series in units of X."""
+        return self.layers(self.scaler(x))[layer].mean
 
     def predictions_of(self, loss: int) -> Predictions:
         """W_k of a loss."""
