@@ -17,7 +17,6 @@ import vqssl
 from vqssl import (
     AnomalyDetector,
     MaskGITGenerator,
-    SSLVQTokenizer,
     TokenizerClassifier,
     VQTokenizer,
     evaluation,
@@ -107,11 +106,11 @@ def test_bars_of_what_is_inside_are_shown_too(capsys):
     line = f"fit waves.npz --estimator maskgit {small} --set backbone__width=8 --out b.vqssl"
     assert run(line) == 0
     err = capsys.readouterr().err
-    assert "SSLVQTokenizer (tokenizer)" in err
+    assert "VQTokenizer (tokenizer)" in err
     assert "MaskGITGenerator" in err
     inner = vqssl.load("b.vqssl").tokenizer
     # The tokenizer that None stands for, with the parameters that were set.
-    assert isinstance(inner, SSLVQTokenizer)
+    assert isinstance(inner, VQTokenizer)
     assert (inner.max_iter, inner.n_codes, inner.difference_weight) == (2, 4, 0.5)
 
 
@@ -181,7 +180,7 @@ def test_parameters_inside_are_reached_through_names_and_none():
 
 @pytest.mark.parametrize("cls", [MaskGITGenerator, TokenizerClassifier])
 def test_what_none_stands_for_gives_the_same_fit_as_none(cls, monkeypatch):
-    small = SSLVQTokenizer(max_iter=2, n_codes=4, backbone=ConvBackbone(width=8))
+    small = VQTokenizer(max_iter=2, n_codes=4, backbone=ConvBackbone(width=8))
     monkeypatch.setattr(cls, "_default_tokenizer", lambda self: clone(small))
     options = {"max_iter": 2, "random_state": 0}
     first = cls(**options).fit(X, Y).transform(X)

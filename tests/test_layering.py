@@ -19,6 +19,7 @@ LAYERS = {
     1: {
         "_seed",
         "_validation",
+        "_steps",
         "_parts",
         "_batches",
         "_building",

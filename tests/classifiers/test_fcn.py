@@ -91,6 +91,28 @@ def test_the_answer_for_a_series_does_not_depend_on_the_others(fitted):
     assert_allclose(np.concatenate(alone), fitted.transform(X_NEW)[:5], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("n_samples", "n_classes", "n_steps"),
+    [(30, 3, 400), (200, 3, 400), (300, 3, 600), (10**6, 3, 1200), (300, 50, 1000), (60, 80, 1600)],
+)
+def test_automatic_steps_are_64_passes_within_bounds_and_20_a_class(n_samples, n_classes, n_steps):
+    classifier = FCNClassifier()
+    classifier.classes_ = np.arange(n_classes)
+    assert classifier._count_steps(n_samples) == n_steps
+
+
+def test_automatic_steps_are_taken(monkeypatch):
+    monkeypatch.setattr("vqssl.classifiers._fcn._LEAST_STEPS", 7)
+    monkeypatch.setattr("vqssl.classifiers._fcn._PASSES", 2)
+    monkeypatch.setattr("vqssl.classifiers._fcn._STEPS_PER_CLASS", 3)
+    assert small(max_iter="auto").fit(X, Y).n_iter_ == 9  # three classes
+
+
+def test_no_other_word_is_a_number_of_steps():
+    with pytest.raises(ValueError, match=r"max_iter must be 'auto' or an integer of at least 1"):
+        small(max_iter="all").fit(X, Y)
+
+
 def test_the_defaults_are_the_published_network():
     series = np.zeros((10, 24))
     model = FCNClassifier(max_iter=1).fit(series, np.arange(10) % 5).model_

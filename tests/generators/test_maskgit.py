@@ -16,6 +16,7 @@ from sklearn.base import clone
 from tests.generators.stubs import SymbolTokenizer, all_codes, draw_symbols
 from vqssl import MaskGITGenerator
 from vqssl._seed import initialise, make_generator, materialise
+from vqssl._steps import Budget
 from vqssl.backbones import TransformerBackbone
 from vqssl.backbones._transformer import pick
 from vqssl.generators._codes import CodeSpace
@@ -673,8 +674,7 @@ def test_automatic_steps_are_512_passes_within_bounds(n_samples, batch_size, n_s
 
 
 def test_automatic_steps_are_taken(monkeypatch):
-    monkeypatch.setattr("vqssl.generators._maskgit._LEAST_STEPS", 7)
-    monkeypatch.setattr("vqssl.generators._maskgit._PASSES", 3)
+    monkeypatch.setattr("vqssl.generators._maskgit._BUDGET", Budget(3, 7, 3000))
     generator = MaskGITGenerator(SymbolTokenizer(), **{**SMALL, "max_iter": "auto"})
     assert generator.fit(X, Y).n_iter_ == 7  # 3 passes over 80 series by 32
 

@@ -123,7 +123,7 @@ class AutoregressiveGenerator(BaseGenerator):
         has ``code_sizes_`` and ``token_groups_`` once fitted, and ``token_shape_`` where its
         tokens lie in images. A clone of it is fitted. Inside
         ``sklearn.frozen.FrozenEstimator`` it is used as it is. None is
-        ``SSLVQTokenizer(difference_weight=0.5)``.
+        ``VQTokenizer(difference_weight=0.5)``.
     backbone : str or PriorBackbone, default="transformer"
         Network over the tokens: a key of `vqssl.backbones.PRIOR_BACKBONES` or a part.
     class_dropout : float, default=0.1

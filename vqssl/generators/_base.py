@@ -28,7 +28,7 @@ from vqssl._validation import (
 from vqssl.backbones import PRIOR_BACKBONES, PriorBackbone, SequenceModule
 from vqssl.generators._codes import CodeSpace, Prior, positions_of, shapes_of
 from vqssl.generators._decoding import Draws
-from vqssl.tokenizers import SSLVQTokenizer
+from vqssl.tokenizers import VQTokenizer
 
 # Methods of a tokenizer that a generator needs.
 _DOOR = ("fit", "encode", "decode")
@@ -177,9 +177,9 @@ class BaseGenerator(
             self._decode(codes[:1])  # an error should not come after training
         return codes, labels
 
-    def _default_tokenizer(self) -> SSLVQTokenizer:
+    def _default_tokenizer(self) -> VQTokenizer:
         """What ``tokenizer=None`` stands for."""
-        return SSLVQTokenizer(difference_weight=0.5, device=self.device, verbose=self.verbose)
+        return VQTokenizer(difference_weight=0.5, device=self.device, verbose=self.verbose)
 
     def _take_sizes(self) -> None:
         sizes = np.asarray(getattr(self.tokenizer_, "code_sizes_", None))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vqssl._base import TorchEstimator
 from vqssl._seed import make_generator
+from vqssl._steps import Budget
 from vqssl._validation import check_count, check_probability, check_weight
 from vqssl.backbones import PriorBackbone, SequenceModule
 from vqssl.generators._codes import CodeSpace, Prior, log_probabilities
@@ -20,8 +21,8 @@ from vqssl.generators._imputation import BaseImputingGenerator
 from vqssl.generators._masked import MaskedModelling, MaskedPrior
 from vqssl.generators._surprise import even_masks
 
-# Of `max_iter="auto"`. Large sets need the passes; few series are learned by heart long before.
-_PASSES, _LEAST_STEPS, _MOST_STEPS = 512, 1000, 3000
+# Of `max_iter="auto"`.
+_BUDGET = Budget(passes=512, least=1000, most=3000)
 
 
 class MaskGITGenerator(BaseImputingGenerator):
@@ -38,7 +39,7 @@ class MaskGITGenerator(BaseImputingGenerator):
         has ``code_sizes_`` and ``token_groups_`` once fitted, and ``token_shape_`` where its
         tokens lie in images. A clone of it is fitted. Inside
         ``sklearn.frozen.FrozenEstimator`` it is used as it is. None is
-        ``SSLVQTokenizer(difference_weight=0.5)``.
+        ``VQTokenizer(difference_weight=0.5)``.
     backbone : str or PriorBackbone, default="transformer"
         Network over the tokens: a key of `vqssl.backbones.PRIOR_BACKBONES` or a part.
     class_dropout : float, default=0.1
@@ -241,14 +242,7 @@ class MaskGITGenerator(BaseImputingGenerator):
         self.verbose = verbose
 
     def _count_steps(self, n_samples: int) -> int:
-        if not isinstance(self.max_iter, str):
-            return super()._count_steps(n_samples)
-        if self.max_iter != "auto":
-            raise ValueError(
-                f"max_iter must be 'auto' or an integer of at least 1; got {self.max_iter!r}."
-            )
-        n_steps = _PASSES * n_samples // min(self._whole_batch_size, n_samples)
-        return min(max(n_steps, _LEAST_STEPS), _MOST_STEPS)
+        return _BUDGET.steps(self.max_iter, n_samples, self._whole_batch_size)
 
     def _build_prior(self, space: CodeSpace, trunk: SequenceModule, n_classes: int) -> Prior:
         return MaskedPrior(space, trunk, n_classes)
