@@ -22,7 +22,7 @@ from skorch.callbacks import Callback
 
 import vqssl
 from tests.generators.stubs import SymbolTokenizer, draw_symbols
-from vqssl import AutoregressiveGenerator, MaskGITGenerator, SSLVQTokenizer, VQTokenizer
+from vqssl import AutoregressiveGenerator, MaskGITGenerator, VQTokenizer
 from vqssl._base import spread_classes
 from vqssl.backbones import ConvBackbone, TransformerBackbone
 
@@ -236,15 +236,16 @@ def test_estimators_inside_the_tokenizer_get_seeds_of_their_own(kind):
 
 @both
 @small
-def test_the_tokenizer_is_a_joint_embedding_one_by_default(kind, monkeypatch):
+def test_the_default_tokenizer_is_a_vq_vae_that_keeps_differences(kind, monkeypatch):
     quick = dict.fromkeys(["max_iter"], 2)
     monkeypatch.setattr(
-        "vqssl.generators._base.SSLVQTokenizer",
-        lambda **params: SSLVQTokenizer(**{**params, **quick}),
+        "vqssl.generators._base.VQTokenizer",
+        lambda **params: VQTokenizer(**{**params, **quick}),
     )
     generator = kind(**SMALL).fit(WALKS)
     assert generator.tokenizer is None
-    assert type(generator.tokenizer_) is SSLVQTokenizer
+    assert type(generator.tokenizer_) is VQTokenizer
+    assert generator.tokenizer_.difference_weight == 0.5
     assert generator.tokenizer_.device == "cpu"
     assert generator.sample(2, random_state=0).shape == (2, 24)
 
