@@ -107,10 +107,11 @@ def test_bars_of_what_is_inside_are_shown_too(capsys):
     assert run(line) == 0
     err = capsys.readouterr().err
     assert "VQTokenizer (tokenizer)" in err
+    assert "SSLVQTokenizer" not in err
     assert "MaskGITGenerator" in err
     inner = vqssl.load("b.vqssl").tokenizer
     # The tokenizer that None stands for, with the parameters that were set.
-    assert isinstance(inner, VQTokenizer)
+    assert type(inner) is VQTokenizer
     assert (inner.max_iter, inner.n_codes, inner.difference_weight) == (2, 4, 0.5)
 
 
