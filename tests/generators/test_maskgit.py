@@ -666,11 +666,23 @@ def test_the_steps_of_sampling_only_add_codes_and_end_in_the_sample(fits, tokeni
 
 
 @pytest.mark.parametrize(
-    ("n_samples", "batch_size", "n_steps"),
-    [(20, 64, 1000), (125, 64, 1000), (250, 64, 2000), (250, 100, 1280), (10**6, 64, 3000)],
+    ("n_samples", "n_tokens", "batch_size", "n_steps"),
+    [
+        (20, 8, 64, 1000),
+        (20, 32, 64, 1000),
+        (20, 48, 64, 1500),
+        (20, 128, 64, 3000),
+        (125, 32, 64, 1000),
+        (250, 32, 64, 2000),
+        (250, 48, 64, 2000),
+        (250, 32, 100, 1280),
+        (10**6, 32, 64, 3000),
+    ],
 )
-def test_automatic_steps_are_512_passes_within_bounds(n_samples, batch_size, n_steps):
-    assert MaskGITGenerator(batch_size=batch_size)._count_steps(n_samples) == n_steps
+def test_automatic_steps_are_512_passes_within_bounds(n_samples, n_tokens, batch_size, n_steps):
+    generator = MaskGITGenerator(batch_size=batch_size)
+    generator.n_tokens_ = n_tokens
+    assert generator._count_steps(n_samples) == n_steps
 
 
 def test_automatic_steps_are_taken(monkeypatch):

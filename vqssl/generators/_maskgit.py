@@ -23,6 +23,8 @@ from vqssl.generators._surprise import even_masks
 
 # Of `max_iter="auto"`.
 _BUDGET = Budget(passes=512, least=1000, most=3000)
+# Series of more tokens take a prior more steps; up to so many `least` is enough.
+_TOKENS_OF_LEAST = 32
 
 
 class MaskGITGenerator(BaseImputingGenerator):
@@ -69,7 +71,8 @@ class MaskGITGenerator(BaseImputingGenerator):
         Largest learning rate of AdamW; it warms up and then follows a cosine to zero.
     max_iter : int or "auto", default="auto"
         Number of optimizer steps of the prior. "auto" is 512 passes over the training series,
-        but at least 1,000 steps and at most 3,000.
+        but at least 1,000 steps, with more than 32 tokens in proportion to them, and at most
+        3,000.
     batch_size : int, default=64
         Series per step, at most as many as there are.
     validation_fraction : float, default=0.0
@@ -242,7 +245,10 @@ class MaskGITGenerator(BaseImputingGenerator):
         self.verbose = verbose
 
     def _count_steps(self, n_samples: int) -> int:
-        return _BUDGET.steps(self.max_iter, n_samples, self._whole_batch_size)
+        # Not known yet where only `max_iter` is checked.
+        n_tokens = max(getattr(self, "n_tokens_", 0), _TOKENS_OF_LEAST)
+        budget = _BUDGET._replace(least=_BUDGET.least * n_tokens // _TOKENS_OF_LEAST)
+        return budget.steps(self.max_iter, n_samples, self._whole_batch_size)
 
     def _build_prior(self, space: CodeSpace, trunk: SequenceModule, n_classes: int) -> Prior:
         return MaskedPrior(space, trunk, n_classes)
