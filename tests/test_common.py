@@ -299,8 +299,8 @@ def test_a_random_state_object_moves_on_from_fit_to_fit(estimator):
 def test_answers_do_not_depend_on_the_batch_size_of_inference(estimator, monkeypatch):
     estimator.fit(X, Y)
     together = answers(estimator, X)
-    monkeypatch.setattr("vqssl._base._CPU_BATCH", 1)
-    monkeypatch.setattr("vqssl._base._CUDA_BATCH", 1)
+    monkeypatch.setattr("vqssl._inference._CPU_BATCH", 1)
+    monkeypatch.setattr("vqssl._inference._CUDA_BATCH", 1)
     one_by_one = answers(estimator, X)
     for name, value in together.items():
         if value.dtype == np.int64:

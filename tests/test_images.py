@@ -174,7 +174,7 @@ def test_lists_tensors_and_arrays_in_any_order_are_images(estimator):
 def test_answers_do_not_depend_on_the_batch_size(estimator, monkeypatch):
     estimator.fit(X, Y)
     together = answers(estimator, X)
-    monkeypatch.setattr("vqssl._base._CPU_BATCH", 1)
+    monkeypatch.setattr("vqssl._inference._CPU_BATCH", 1)
     for name, value in answers(estimator, X).items():
         assert_allclose(value, together[name], rtol=1e-4, atol=1e-5, err_msg=name)
 

@@ -1,32 +1,29 @@
-"""TorchEstimator: check the data, build the model, train its task, keep the model."""
+"""TorchEstimator: build the model, train its task, keep the model."""
 
 import contextlib
 import copy
 import math
 import numbers
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Self, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, clone
-from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import Tensor, nn
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
-from vqssl._batches import Rows, as_tensor, count_batches, fewest_in_batch, filled
-from vqssl._building import build_on_meta
+from vqssl._batches import Rows, count_batches, fewest_in_batch
 from vqssl._callbacks import CallbackSupportMixin, with_callbacks
 from vqssl._checkpoint import Checkpoint
 from vqssl._conditions import describe, describe_array, drop, without_places
-from vqssl._memory import Portions
+from vqssl._inference import BatchInference
 from vqssl._parts import refuse_nested_names
-from vqssl._persistence import current_versions, write_file
+from vqssl._persistence import current_versions
 from vqssl._processes import Processes, current_processes
 from vqssl._progress import Bar, Display, Figure, Lines, Silence
 from vqssl._seed import initialise, make_generator, materialise, spawn_seeds
+from vqssl._state import ModelState
 from vqssl._threads import cpu_threads
 from vqssl._training import (
     Period,
@@ -37,28 +34,12 @@ from vqssl._training import (
     read_history,
     unfitted,
 )
-from vqssl._tree import to_tree
-from vqssl._validation import (
-    check_count,
-    check_probability,
-    check_series,
-    check_weight,
-    kind_of,
-    refuse_unequal_lengths,
-    unmasked,
-    warn_user,
-)
-
-Result = TypeVar("Result")
+from vqssl._validation import check_count, check_probability, check_weight
 
 PRECISIONS = ("bfloat16", "float32")
 
 # Series from which statistics of the training set are taken, so cost does not grow with n.
 STATISTICS_SAMPLE = 10_000
-
-# Numbers of input in one inference batch: small enough for the cache of a CPU core.
-_CPU_BATCH = 2**15
-_CUDA_BATCH = 2**20
 
 _SHARED_TYPES: dict[str, list[Any]] = {
     "lr": [numbers.Real],
@@ -82,35 +63,26 @@ _OWNED = {
 }  # fmt: skip
 
 
-class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
+class TorchEstimator(CallbackSupportMixin, BatchInference, ModelState):
     """Base class of estimators that train a torch model.
 
-    A subclass stores its parameters in ``__init__`` and says how to build the model and
-    the task that trains it. What is kept is the model; the task is dropped after `fit`.
+    A subclass stores its parameters in ``__init__`` and says how to build the model, `_build`,
+    and the task that trains it, `_task`. What is kept is the model; the task is dropped after
+    `fit`.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = _SHARED_TYPES
 
-    model_: Any  # the torch module, once fitted
     history_: dict[str, list[float]]
     n_iter_: int
-    input_shape_: tuple[int, ...]
     _task_weights: dict[str, np.ndarray]
 
     checkpoint_dir: str | os.PathLike[str] | None
-
-    # Parameters and fitted sizes that `_build` reads; partial_fit cannot go on with the model
-    # when one of the parameters changes.
-    _shaping: ClassVar[tuple[str, ...]] = ()
-    _sizes: ClassVar[tuple[str, ...]] = ("input_shape_",)
 
     # Whether the model offers ``latents(x)``, (B, C, L) -> (B, N, D) of series in units of X, and
     # the estimator D as ``_latent_size`` and the shapes of the tokens of each group, which lie one
     # after the other, as ``_token_shapes``: what a classifier can be trained on.
     _gives_latents: ClassVar[bool] = False
-
-    # Whether images (n, C, H, W) are taken as well as series.
-    _takes_images: ClassVar[bool] = True
 
     # Arguments of the net that differ from its own defaults; net_params may change them.
     _net_defaults: ClassVar[dict[str, Any]] = {}
@@ -123,10 +95,6 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     _title: str | None = None
 
     # Hooks of subclasses ------------------------------------------------------------------
-
-    @abstractmethod
-    def _build(self) -> nn.Module:
-        """Return the model that is kept: a pure function of parameters and `input_shape_`."""
 
     def _task(self, model: nn.Module, batch_size: int) -> nn.Module:
         """Return the module whose ``forward(*batch, generator)`` gives the terms of the loss.
@@ -445,16 +413,6 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         self._start(model, subsample, statistics)
         return model
 
-    def _check_unchanged(self) -> None:
-        """Refuse to go on with a model that was built with other parameters."""
-        for name in self._shaping:
-            fitted, now = self._architecture[name], getattr(self, name)
-            if repr(fitted) != repr(now):
-                raise ValueError(
-                    f"{name} must stay {fitted!r} between calls of partial_fit; got {now!r}. "
-                    "Call fit to start anew."
-                )
-
     def _make_task(
         self, model: nn.Module, batch_size: int, weights: torch.Generator, go_on: bool
     ) -> nn.Module:
@@ -563,180 +521,7 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             Rows(arrays, np.sort(order[:n_held_out])),
         )
 
-    # Data ---------------------------------------------------------------------------------
-
-    def _check_X(self, X: Any, reset: bool, allow_gaps: bool = False) -> np.ndarray:
-        """Return series as (n, C, L), images as (n, C, H, W).
-
-        With `reset` their shape is remembered, else compared. NaN is accepted with
-        `allow_gaps`.
-        """
-        name = type(self).__name__
-        if isinstance(X, Tensor):
-            if X.layout != torch.strided:
-                raise TypeError(
-                    f"X must be dense; got a tensor of layout {X.layout}. Pass X.to_dense()."
-                )
-            X = X.detach().cpu()
-            # numpy has no bfloat16.
-            X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
-        X = unmasked(X)
-        refuse_unequal_lengths(X)
-        for axis in ("index", "columns"):
-            if getattr(getattr(X, axis, None), "nlevels", 1) > 1:
-                raise ValueError(
-                    f"X has a MultiIndex as its {axis}, which {name} would misread: pass an "
-                    "array of shape (n_samples, n_channels, n_timepoints)."
-                )
-        # Fewer axes go to validate_data too, for scikit-learn's own messages.
-        if _n_axes(X) > 2:
-            X = check_array(X, dtype="numeric", ensure_all_finite=False, allow_nd=True)
-        else:
-            X = validate_data(self, X, dtype="numeric", ensure_all_finite=False, reset=reset)
-        if X.dtype.kind == "O":
-            X = X.astype(np.float64)
-        series = check_series(X, name, allow_gaps)
-        if reset:
-            self.input_shape_ = tuple(int(size) for size in X.shape[1:])
-            self.n_features_in_ = math.prod(self.input_shape_)
-            if X.ndim > 2:
-                self.__dict__.pop("feature_names_in_", None)
-            if X.ndim == 4 and not self._takes_images:
-                raise ValueError(
-                    f"X must hold series, (n_samples, n_timepoints) or (n_samples, n_channels, "
-                    f"n_timepoints), for {name}; got images of shape {self.input_shape_}. "
-                    "VQTokenizer and SSLVQTokenizer take them."
-                )
-        elif series.shape[1:] != self._series_shape:
-            raise ValueError(
-                f"X has {kind_of(X.shape[1:])} of shape {tuple(X.shape[1:])}, but {name} was "
-                f"fitted on {kind_of(self.input_shape_)} of shape {self.input_shape_}."
-            )
-        return series
-
-    @property
-    def _series_shape(self) -> tuple[int, ...]:
-        """(C, L) of the fitted series, (C, H, W) of the fitted images."""
-        shape = self.input_shape_
-        return (1, shape[0]) if len(shape) == 1 else shape
-
-    def _as_given(self, series: np.ndarray) -> np.ndarray:
-        """Bring series (n, C, L) to the number of axes that `fit` saw; images stay."""
-        return series.reshape(len(series), *self.input_shape_)
-
-    # Inference ----------------------------------------------------------------------------
-
-    def _device(self) -> torch.device:
-        if self.device == "auto":
-            processes = current_processes()
-            if processes is not None and processes.device is not None:
-                return processes.device
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            device = torch.device(self.device)
-            torch.empty(1, device=device).cpu()
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
-            # The first line of several, such as that a fork cannot use CUDA again.
-            reason = str(error).partition("\n")[0]
-            raise ValueError(
-                f"device must be 'auto' or a torch device that this machine has; got "
-                f"{self.device!r}. CUDA is {'' if torch.cuda.is_available() else 'not '}available. "
-                f"{reason}"
-            ) from error
-        return device
-
-    def _inference_device(self) -> torch.device:
-        """The device, or the CPU for an estimator that comes from a machine with CUDA."""
-        try:
-            return self._device()
-        except ValueError:
-            if not str(self.device).startswith("cuda"):
-                raise
-            warn_user(
-                f"device={self.device!r} is not available here; the CPU is used. "
-                f"set_params(device='auto') on this {type(self).__name__} says so for good."
-            )
-            return torch.device("cpu")
-
-    def _placed_model(self, double: bool = False) -> tuple[Any, torch.device]:
-        """The model on the device of inference, in float64 if asked for, and that device."""
-        device = self._inference_device()
-        if device.type == "cpu" and not double:
-            return self.model_, device
-        # A copy: moving the kept model would race with other threads.
-        model = copy.deepcopy(self.model_).to(device)
-        return model.double() if double else model, device
-
-    def _rows_at_once(self, device: torch.device) -> int:
-        """Number of rows in one batch of inference."""
-        limit = _CPU_BATCH if device.type == "cpu" else _CUDA_BATCH
-        return max(1, limit // self._row_cost())
-
-    def _row_cost(self) -> int:
-        """Size of a row of inference, in numbers of input."""
-        return max(1, math.prod(self._series_shape))
-
-    def _inference(
-        self, function: Callable[[Any, Tensor], Tensor], rows: np.ndarray, double: bool = False
-    ) -> np.ndarray:
-        """Apply ``function(model, batch)`` to rows in batches, on the device.
-
-        Parameters
-        ----------
-        function : callable
-            Takes the model and a tensor of rows on its device.
-        rows : ndarray of shape (n, ...)
-            Codes (n, N) in int64 stay what they are, everything else becomes float32.
-        double : bool, default=False
-            Whether the model works in float64.
-
-        Returns
-        -------
-        result : ndarray of shape (n, ...)
-        """
-
-        def answer(model: Any, batch: Tensor, place: slice, fewest: int) -> Tensor:
-            return function(model, filled(batch, fewest))[: len(batch)]
-
-        result: np.ndarray | None = None
-        with torch.inference_mode():
-            for place, part in self._by_batches(answer, rows, double):
-                if result is None:
-                    # By numpy, which asks for large pages.
-                    dtype = part[:0].cpu().numpy().dtype
-                    result = np.empty((len(rows), *part.shape[1:]), dtype)
-                # To its place at once, also from another device.
-                torch.from_numpy(result[place]).copy_(part)
-        assert result is not None, "callers pass at least one row"
-        return result
-
-    def _by_batches(
-        self,
-        function: Callable[[Any, Tensor, slice, int], Result],
-        rows: np.ndarray,
-        double: bool = False,
-    ) -> Iterator[tuple[slice, Result]]:
-        """Yield the place of each batch among the rows, and what a function makes of it.
-
-        Parameters
-        ----------
-        function : callable
-            ``function(model, batch, place, fewest)`` gets a batch on the device of the model;
-            few rows may be filled up to `fewest`, see `filled`. It is called again with a
-            smaller batch where there is no memory, so it leaves adding up to the caller.
-        rows, double : see `_inference`
-        """
-        model, device = self._placed_model(double)
-
-        def on_device(place: slice, fewest: int) -> Result:
-            batch = as_tensor(rows[place]).to(device)
-            if double and batch.is_floating_point():
-                batch = batch.double()
-            return function(model, batch, place, fewest)
-
-        yield from Portions(self._rows_at_once(device), device).of(len(rows), on_device)
-
-    # Parameters and state -----------------------------------------------------------------
+    # Parameters -----------------------------------------------------------------
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, those of parts as ``<option>__<parameter>``.
@@ -758,74 +543,6 @@ class TorchEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         refuse_nested_names(self, params)
         return super().set_params(**params)
 
-    def _shaping_parameters(self) -> dict[str, Any]:
-        """Copies of the parameters that shape the model, as they are now."""
-        return {name: clone(getattr(self, name), safe=False) for name in self._shaping}
-
-    def save(self, path: Any) -> None:
-        """Write the estimator, fitted or not, to one file, without pickle.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-            The file; an existing one is replaced at once, when the new one is complete. A
-            link is followed.
-
-        Raises
-        ------
-        TypeError
-            If a parameter holds an object that a file cannot hold, such as a callback.
-        OSError
-            If `path` is a folder or read-only, or the disk is full. What was there before stays.
-
-        See Also
-        --------
-        vqssl.load : Reads it again.
-        """
-        write_file(path, *to_tree(self))
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        model = state.get("model_")
-        if isinstance(model, nn.Module):
-            # Arrays, so that pickle, skops and memory-mapping by joblib see no torch object.
-            state["model_"] = {
-                name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()
-            }
-        return state
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        super().__setstate__(dict(state))
-        if "model_" in self.__dict__:
-            self.model_ = self._rebuild(self.model_)
-
-    def _rebuild(self, arrays: Mapping[str, np.ndarray]) -> nn.Module:
-        """Build the fitted model again, from its weights as arrays."""
-        model = build_on_meta(self._build_again, len(arrays)).float()
-        expected = {
-            name: (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
-            for name, tensor in model.state_dict().items()
-        }
-        given = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
-        if expected != given:
-            raise ValueError(
-                f"The weights must be those of the model that the parameters of "
-                f"{type(self).__name__} describe; their names, shapes or dtypes differ."
-            )
-        # Started first, for what a foreign module does not keep in its state.
-        initialise(materialise(model), make_generator(0))
-        tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-        model.load_state_dict(tensors)
-        return model.eval().requires_grad_(False)
-
-    def _build_again(self) -> nn.Module:
-        """Return a module like the fitted one, without its weights."""
-        # The parameters may have been changed since fit; those of the fit shape the model.
-        fitted = type(self)(**self._architecture)
-        for name in self._sizes:
-            setattr(fitted, name, getattr(self, name))
-        return fitted._build()
-
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 
@@ -845,14 +562,3 @@ def spread_classes(labels: np.ndarray) -> np.ndarray:
     rank[by_class] = np.arange(len(labels)) - np.repeat(counts.cumsum() - counts, counts)
     share = np.where(rank == 0, 1.0, (rank - 0.5) / counts[number])
     return np.argsort(share, kind="stable")
-
-
-def _n_axes(X: Any) -> int:
-    """Number of axes of an array-like, without `np.ndim`, which some array-likes refuse."""
-    if hasattr(X, "shape"):
-        return len(X.shape)
-    depth = 0
-    while isinstance(X, (list, tuple)) and len(X) > 0:
-        X = X[0]
-        depth += 1
-    return depth + len(getattr(X, "shape", ()))
