@@ -7,7 +7,8 @@
 
 FSDD.npz holds recordings of the Free Spoken Digit Dataset at 8 kHz: ``X_train`` (n, 1, points)
 int16, zero behind the end, ``len_train`` (points that are sound), ``y_train`` (digit),
-``speaker_train``, and the same with ``_test``. Recordings are cut in the middle or padded with
+``speaker_train``, and the same with ``_test``: what ``examples/fetch_spoken_digits.py`` writes.
+Recordings are cut in the middle or padded with
 zeros to ``--length`` points. A line of the output is one method and seed; what is there is not run
 again.
 
