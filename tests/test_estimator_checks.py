@@ -20,25 +20,26 @@ from vqssl import (
     TokenizerClassifier,
     VQTokenizer,
 )
-from vqssl.backbones import ConvBackbone
+from vqssl.backbones import ConvBackbone, TransformerBackbone
 
-# Few steps: the checks are about the contract, not about what is learned.
+# Few steps of small networks: the checks are about the contract, not about what is learned.
+SMALL = {"backbone": ConvBackbone(width=16, n_blocks=1), "max_iter": 5}
+TOKENIZER = VQTokenizer(**SMALL)
+SMALL_PRIOR = {"backbone": TransformerBackbone(width=32, n_blocks=1), "max_iter": 5}
 ESTIMATORS = [
-    AnomalyDetector(MaskGITGenerator(VQTokenizer(max_iter=5), max_iter=5)),
-    AutoEncoder(max_iter=5),
-    AutoregressiveGenerator(VQTokenizer(max_iter=5), max_iter=5),
-    BandVQTokenizer(max_iter=5),
+    AnomalyDetector(MaskGITGenerator(TOKENIZER, **SMALL_PRIOR)),
+    AutoEncoder(**SMALL),
+    AutoregressiveGenerator(TOKENIZER, **SMALL_PRIOR),
+    BandVQTokenizer(**SMALL),
     CPCEncoder(max_iter=5),
     FCNClassifier(widths=(16, 16), kernel_sizes=(5, 3), max_iter=60),  # which three blobs take
     GreedyInfoMaxEncoder(max_iter=5),
-    HierarchicalVQTokenizer(max_iter=5),
-    MaskGITGenerator(VQTokenizer(max_iter=5), max_iter=5),
-    SSLVQTokenizer(max_iter=5),
-    TokenizerClassifier(
-        VQTokenizer(backbone=ConvBackbone(width=16, n_blocks=1), max_iter=5), max_iter=60
-    ),
-    VAE(max_iter=5),
-    VQTokenizer(max_iter=5),
+    HierarchicalVQTokenizer(**SMALL),
+    MaskGITGenerator(TOKENIZER, **SMALL_PRIOR),
+    SSLVQTokenizer(**SMALL),
+    TokenizerClassifier(TOKENIZER, max_iter=60),
+    VAE(**SMALL),
+    VQTokenizer(**SMALL),
 ]
 
 # Checks that scikit-learn runs on its own classes only, beyond check_estimator.
