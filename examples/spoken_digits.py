@@ -62,7 +62,8 @@ features = {"spectrum": (spectrum(X), spectrum(X_new))} | {
 }
 
 # %%
-# The digit is what is gained over the spectrum; the voice the spectrum tells as well.
+# With so few recordings the lowest module tells the digit better than the spectrum does, and the
+# voice less well. With all 2,700 and ``max_iter`` as it is by default the last one tells most.
 
 labels = {"digit": "y", "voice": "speaker"}
 accuracy = {what: [] for what in labels}
