@@ -99,6 +99,7 @@ def on_dask(dask_client):
     return dask_client
 
 
+@pytest.mark.slow
 def test_a_search_on_dask_scores_as_one_without(on_dask, sequential):
     with parallel_config("dask"):
         found = search()

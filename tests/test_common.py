@@ -251,9 +251,9 @@ def test_same_seed_gives_the_same_bits_in_another_process(tmp_path):
 
 def test_same_seed_gives_the_same_bits_in_concurrent_threads(estimator):
     fits = Parallel(n_jobs=4, backend="threading")(
-        delayed(clone(estimator).fit)(X, Y) for _ in range(8)
+        delayed(clone(estimator).fit)(X, Y) for _ in range(4)
     )
-    expected = estimator.fit(X, Y)
+    expected = fitted(estimator)
     for fit in fits:
         assert_same_fit(expected, fit)
 
@@ -370,16 +370,22 @@ KINDS = {
 SCALINGS = ("dataset", "series", None)
 
 
-# Of channels one kind of each branch of the conversion; they are an axis like any other to it.
+# One of each branch of the conversion, which is the same code for all estimators. All kinds go
+# through one of them; to channels they are an axis like any other.
+BRANCHES = ("float16", "Fortran order", "list of arrays", "torch bfloat16")
+
+
 @pytest.mark.parametrize(
-    ("kind", "channels"),
+    ("estimator", "kind", "channels"),
     [
-        *[(kind, None) for kind in KINDS],
-        *[(kind, 3) for kind in ("float16", "Fortran order", "list of arrays", "torch bfloat16")],
+        *[(ESTIMATORS[-1], kind, None) for kind in KINDS],
+        *[(estimator, kind, None) for estimator in ESTIMATORS[:-1] for kind in BRANCHES[:2]],
+        *[(estimator, kind, 3) for estimator in ESTIMATORS for kind in BRANCHES[2:]],
     ],
+    ids=lambda value: type(value).__name__ if value in ESTIMATORS else str(value),
 )
 def test_any_real_dtype_and_array_like_gives_the_same_bits(estimator, kind, channels):
-    series = make_series(channels=channels).clip(-120, 120)
+    estimator, series = clone(estimator), make_series(channels=channels)
     given = KINDS[kind](series)
     first = fitted(estimator, series)
     assert_same(weights(first), weights(estimator.fit(given, Y)))
@@ -494,7 +500,7 @@ def test_other_numbers_of_axes_are_refused(estimator, shape):
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 24, 33])
-@pytest.mark.parametrize("channels", [None, 1, 3])
+@pytest.mark.parametrize("channels", [None, 3])
 def test_any_length_and_number_of_channels_works(estimator, length, channels):
     series = make_series(5, length, channels)
     Z = estimator.fit(series, labels(series)).transform(series)
@@ -511,7 +517,7 @@ def test_a_few_series_are_enough(estimator, n):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize("fraction", [0.01, 0.5, 0.99])
+@pytest.mark.parametrize("fraction", [0.01, 0.99])
 def test_a_few_series_can_be_split(estimator, n, fraction):
     estimator.set_params(validation_fraction=fraction).fit(X[:n], Y[:n])
     assert np.isfinite(estimator.transform(X)).all()
@@ -537,7 +543,7 @@ def test_any_batch_size_works(estimator, batch_size):
 # -------------------------------------------------------------------------- what fit leaves
 
 
-@pytest.mark.parametrize("max_iter", [1, 2, 41, 100])
+@pytest.mark.parametrize("max_iter", [1, 2, 41])
 def test_steps_are_counted(estimator, max_iter):
     estimator.set_params(max_iter=max_iter).fit(X, Y)
     assert estimator.n_iter_ == max_iter
@@ -552,22 +558,23 @@ def terms_of(history):
 
 @pytest.mark.parametrize("validation_fraction", [0.0, 0.3])
 def test_terms_sum_to_the_loss(estimator, validation_fraction):
-    estimator.set_params(validation_fraction=validation_fraction, max_iter=50).fit(X, Y)
-    history = estimator.history_
+    estimator.set_params(validation_fraction=validation_fraction, max_iter=50)
+    history = fitted(estimator).history_
     assert terms_of(history)
     assert_allclose(np.sum([history[name] for name in terms_of(history)], axis=0), history["loss"])
 
 
 @pytest.mark.parametrize("validation_fraction", [0.0, 0.3])
 def test_columns_of_the_history_have_one_length(estimator, validation_fraction):
-    estimator.set_params(validation_fraction=validation_fraction, max_iter=50).fit(X, Y)
-    assert {"step", "loss", "lr"} <= set(estimator.history_)
-    assert len({len(column) for column in estimator.history_.values()}) == 1
-    assert ("valid_loss" in estimator.history_) == (validation_fraction > 0)
+    estimator.set_params(validation_fraction=validation_fraction, max_iter=50)
+    history = fitted(estimator).history_
+    assert {"step", "loss", "lr"} <= set(history)
+    assert len({len(column) for column in history.values()}) == 1
+    assert ("valid_loss" in history) == (validation_fraction > 0)
 
 
 def test_learning_rate_warms_up_and_falls_to_zero(estimator):
-    estimator.set_params(max_iter=100, lr=0.01).fit(X, Y)
+    estimator.set_params(max_iter=60, lr=0.01).fit(X, Y)
     rates = np.array(estimator.history_["lr"])
     assert rates.max() <= 0.01
     assert rates.max() > 0.009
@@ -628,7 +635,7 @@ COPIES = {
 @pytest.mark.parametrize("channels", [None, 3])
 def test_a_copy_answers_alike(estimator, way, channels, tmp_path):
     series = make_series(channels=channels)
-    estimator.fit(series, Y)
+    estimator = fitted(estimator, series)
     again = COPIES[way](estimator, tmp_path)
     assert_same_fit(estimator, again, series)
     assert again.input_shape_ == estimator.input_shape_
@@ -637,13 +644,14 @@ def test_a_copy_answers_alike(estimator, way, channels, tmp_path):
 
 @pytest.mark.parametrize("way", COPIES)
 def test_a_copy_can_be_trained_further(estimator, way, tmp_path):
-    again = COPIES[way](estimator.fit(X, Y), tmp_path)
+    estimator = fitted(estimator)
+    again = COPIES[way](estimator, tmp_path)
     assert_same_fit(estimator.partial_fit(X, Y), again.partial_fit(X, Y))
 
 
 @pytest.mark.parametrize("way", COPIES)
 def test_an_unfitted_estimator_can_be_copied(estimator, way, tmp_path):
-    assert_same_fit(COPIES[way](estimator, tmp_path).fit(X, Y), estimator.fit(X, Y))
+    assert_same_fit(COPIES[way](estimator, tmp_path).fit(X, Y), fitted(estimator))
 
 
 def test_training_a_copy_leaves_the_original_alone(estimator):
@@ -721,7 +729,7 @@ def state_of(estimator):
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_failed_fit_leaves_the_earlier_one_as_it_was(estimator, failure):
     params, series, error, match = FAILURES[failure]
-    estimator.fit(pd.DataFrame(X, columns=[f"t{i}" for i in range(24)]).to_numpy(), Y)
+    estimator = fitted(estimator)
     before, state, params_before = answers(estimator, X), state_of(estimator), weights(estimator)
     names = set(vars(estimator))
     estimator.set_params(**params)

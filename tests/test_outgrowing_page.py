@@ -68,6 +68,7 @@ def test_the_python_of_the_page_runs(tmp_path, monkeypatch, capsys, unchanged_se
     assert re.search(r"divergence +0\.\d+", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_the_script_for_many_processes_runs_on_two(tmp_path):
     (script,) = (block for block in blocks("python") if SCRIPT in block)
