@@ -39,6 +39,7 @@ LAYERS = {
         "_posterior",
         "_processes",
         "_progress",
+        "_saving",
         "_scaler",
         "_share",
         "_state",

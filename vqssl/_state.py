@@ -6,16 +6,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from torch import nn
 
 from vqssl._building import build_on_meta
-from vqssl._persistence import write_file
+from vqssl._saving import Saving
 from vqssl._seed import initialise, make_generator, materialise
-from vqssl._tree import to_tree
 
 
-class ModelState(BaseEstimator, ABC):
+class ModelState(Saving, ABC):
     """Base of estimators that keep a torch model."""
 
     model_: Any  # the torch module, once fitted
@@ -43,28 +42,6 @@ class ModelState(BaseEstimator, ABC):
                     f"{name} must stay {fitted!r} between calls of partial_fit; got {now!r}. "
                     "Call fit to start anew."
                 )
-
-    def save(self, path: Any) -> None:
-        """Write the estimator, fitted or not, to one file, without pickle.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-            The file; an existing one is replaced at once, when the new one is complete. A
-            link is followed.
-
-        Raises
-        ------
-        TypeError
-            If a parameter holds an object that a file cannot hold, such as a callback.
-        OSError
-            If `path` is a folder or read-only, or the disk is full. What was there before stays.
-
-        See Also
-        --------
-        vqssl.load : Reads it again.
-        """
-        write_file(path, *to_tree(self))
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

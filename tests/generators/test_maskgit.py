@@ -689,6 +689,8 @@ def test_automatic_steps_are_taken(monkeypatch):
     monkeypatch.setattr("vqssl.generators._maskgit._BUDGET", Budget(3, 7, 3000))
     generator = MaskGITGenerator(SymbolTokenizer(), **{**SMALL, "max_iter": "auto"})
     assert generator.fit(X, Y).n_iter_ == 7  # 3 passes over 80 series by 32
+    monkeypatch.setattr("vqssl.generators._maskgit._TOKENS_OF_LEAST", 3)
+    assert generator.fit(X, Y).n_iter_ == 14  # the tokens, six, are known by then
 
 
 def test_no_other_word_is_a_number_of_steps():

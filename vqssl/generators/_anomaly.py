@@ -6,16 +6,15 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.special import gammaln
-from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.base import OutlierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
 from vqssl._inner import fit_inner
 from vqssl._parts import refuse_nested_names
-from vqssl._persistence import write_file
 from vqssl._processes import current_processes
+from vqssl._saving import Saving
 from vqssl._seed import spawn_seeds
-from vqssl._tree import to_tree
 from vqssl._validation import check_probability
 from vqssl.generators._maskgit import MaskGITGenerator
 from vqssl.tokenizers import VQTokenizer
@@ -34,7 +33,7 @@ _NO_VARIANCE = 1e-12
 _LARGEST_SHAPE = 1e6
 
 
-class AnomalyDetector(OutlierMixin, BaseEstimator):
+class AnomalyDetector(OutlierMixin, Saving):
     """Detector of unusual series and images by their codes and by what the codes leave out.
 
     A series is unusual where its codes are surprising to a prior that was trained on normal
@@ -320,28 +319,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """
         refuse_nested_names(self, params)
         return super().set_params(**params)
-
-    def save(self, path: Any) -> None:
-        """Write the detector, fitted or not, to one file, without pickle.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-            The file; an existing one is replaced at once, when the new one is complete. A
-            link is followed.
-
-        Raises
-        ------
-        TypeError
-            If a parameter holds an object that a file cannot hold, such as a callback.
-        OSError
-            If `path` is a folder or read-only, or the disk is full. What was there before stays.
-
-        See Also
-        --------
-        vqssl.load : Reads it again.
-        """
-        write_file(path, *to_tree(self))
 
     @property
     def _length(self) -> int:

@@ -230,7 +230,7 @@ class HierarchicalVQTokenizer(_SingleVQBase):
     A coarse level has a token for every few tokens of the next finer one, and its codes say the
     course of a series; the codes of a finer level say what is left of it. A prior over them
     draws the coarse codes first, then the finer ones given them. On an ECG and on digits a single
-    level with as many bits had the smaller error; the second is for the order, not for the rate.
+    level with as many bits mostly had the smaller error: a second one is no gain in rate.
 
     Parameters
     ----------
