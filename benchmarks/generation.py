@@ -131,6 +131,8 @@ def main():
     arguments = parser.parse_args()
     if not arguments.report and arguments.data is None:
         parser.error("--data is needed")
+    if arguments.reference is not None and not arguments.reference.is_file():
+        parser.error(f"--reference {arguments.reference} is not a file")
 
     if not arguments.report:
         lines = read_lines(arguments.out, arguments.protocol)

@@ -417,6 +417,7 @@ def test_a_memmap_is_not_copied_whole_to_memory(estimator, tmp_path, monkeypatch
     mapped = np.memmap(tmp_path / "series", np.int8, "w+", shape=shape)
     mapped[:1000] = make_series(1000, 100)
     estimator.set_params(max_iter=2)
+    estimator.fit(X, Y)  # what the first fit of a process imports is no copy
     tracemalloc.start()
     try:
         estimator.fit(mapped, labels(mapped))
