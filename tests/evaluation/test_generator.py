@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from tests.evaluation.stubs import Copies, Fresh, Grid, Noise
-from vqssl import AutoregressiveGenerator, FCNClassifier, MaskGITGenerator, VQTokenizer
+from vqssl import VAE, AutoregressiveGenerator, FCNClassifier, MaskGITGenerator, VQTokenizer
 from vqssl.datasets import make_cylinder_bell_funnel
 from vqssl.evaluation import evaluate_against, evaluate_generator, real_references
 from vqssl.evaluation._references import stratified_rows
@@ -288,6 +288,14 @@ def test_generators_of_the_library_are_evaluated(kind, references):
     assert figures["memorization_ratio"] > 0
     assert figures["fid"] > figures["fid_floor"]
     assert figures["bits_per_series"] < figures["uniform_bits_per_series"]
+
+
+def test_a_generator_that_knows_no_classes_need_not_take_them(references):
+    generator = VAE(max_iter=60, random_state=0).fit(TRAIN[0])
+    figures = evaluate_against(generator, references, random_state=0)
+    of_codes = RATES | {"fid_reconstruction", "train_reconstruction_test_real"}
+    assert set(figures) == (DISTANCES | OF_REAL_CLASSES) - of_codes
+    assert figures["memorization_ratio"] > 0
 
 
 # ------------------------------------------------------------------------------ left out

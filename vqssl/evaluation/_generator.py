@@ -42,8 +42,8 @@ def evaluate_generator(
     ----------
     generator : fitted generator
         With ``sample``, ``score_samples`` and ``tokenizer_``, as those of `vqssl.generators`.
-        One of other kinds needs ``sample(n, y, random_state=...)`` only and, to be asked for
-        classes, ``classes_``.
+        One of other kinds, such as a `VAE`, needs ``sample(n, random_state=...)`` only and, to
+        be asked for classes, ``sample(n, y, random_state=...)`` and ``classes_``.
     X_train : array-like of shape (n, n_timepoints), (n, n_channels, n_timepoints) or \
 (n, n_channels, height, width)
         Series that the generator was fitted on, at least 6.
@@ -199,8 +199,8 @@ def evaluate_against(
     ----------
     generator : fitted generator
         With ``sample``, ``score_samples`` and ``tokenizer_``, as those of `vqssl.generators`.
-        One of other kinds needs ``sample(n, y, random_state=...)`` only and, to be asked for
-        classes, ``classes_``.
+        One of other kinds, such as a `VAE`, needs ``sample(n, random_state=...)`` only and, to
+        be asked for classes, ``sample(n, y, random_state=...)`` and ``classes_``.
     references : RealReferences
         What `real_references` returned.
     n_samples : int, default=1000
@@ -263,7 +263,8 @@ def evaluate_against(
         repeats = -(-max(n_samples, n_compared) // n_train)
         y_synthetic = np.tile(y_train, repeats)
         n_drawn = len(y_synthetic)
-    drawn = generator.sample(n_drawn, y_synthetic, random_state=sample_seed)
+    classes = () if y_synthetic is None else (y_synthetic,)
+    drawn = generator.sample(n_drawn, *classes, random_state=sample_seed)
     X_synthetic = np.asarray(drawn).reshape(n_drawn, *shape)
     rows = stratified_rows(y_synthetic, n_drawn, n_compared, np.random.default_rng(row_seed))
     compared = X_synthetic[rows]
