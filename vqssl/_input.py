@@ -13,6 +13,32 @@ from torch import Tensor
 from vqssl._validation import check_series, kind_of, refuse_unequal_lengths, unmasked
 
 
+def off_torch(X: Any, name: str = "X") -> Any:
+    """Return tensors and masked arrays as plain arrays, with NaN for what is masked.
+
+    Anything else is returned as it is, a sequence only where it makes an array. Messages call
+    it `name`.
+
+    Raises
+    ------
+    TypeError
+        If a tensor is sparse.
+    ValueError
+        If series are of unequal length.
+    """
+    if isinstance(X, Tensor):
+        if X.layout != torch.strided:
+            raise TypeError(
+                f"{name} must be dense; got a tensor of layout {X.layout}. Pass {name}.to_dense()."
+            )
+        X = X.detach().cpu()
+        # numpy has no bfloat16.
+        X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+    X = unmasked(X)
+    refuse_unequal_lengths(X, name)
+    return X
+
+
 class SeriesInput(BaseEstimator):
     """Base of estimators of series and images, which remember the shape they were fitted on."""
 
@@ -28,16 +54,7 @@ class SeriesInput(BaseEstimator):
         `allow_gaps`.
         """
         name = type(self).__name__
-        if isinstance(X, Tensor):
-            if X.layout != torch.strided:
-                raise TypeError(
-                    f"X must be dense; got a tensor of layout {X.layout}. Pass X.to_dense()."
-                )
-            X = X.detach().cpu()
-            # numpy has no bfloat16.
-            X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
-        X = unmasked(X)
-        refuse_unequal_lengths(X)
+        X = off_torch(X)
         for axis in ("index", "columns"):
             if getattr(getattr(X, axis, None), "nlevels", 1) > 1:
                 raise ValueError(

@@ -113,8 +113,8 @@ def kind_of(shape: Sequence[int]) -> str:
     return "images" if len(shape) == 3 else "series"
 
 
-def refuse_unequal_lengths(X: Any) -> None:
-    """Refuse a sequence of series that make no array.
+def refuse_unequal_lengths(X: Any, name: str = "X") -> None:
+    """Refuse a sequence of series that make no array; messages call it `name`.
 
     Raises
     ------
@@ -125,13 +125,13 @@ def refuse_unequal_lengths(X: Any) -> None:
         lengths = _lengths(X)
         if len(lengths) > 1:
             raise ValueError(
-                f"X must have series of one length; got lengths from {min(lengths)} to "
+                f"{name} must have series of one length; got lengths from {min(lengths)} to "
                 f"{max(lengths)}. vqssl.pad_series makes an array of them."
             )
     elif getattr(getattr(X, "dtype", None), "kind", None) == "O" and len(X.shape) == 1:
         raise ValueError(
-            f"X must be an array of numbers; got one of {X.shape[0]} objects. If each is a series, "
-            "pass np.stack(X), or vqssl.pad_series(X) where their lengths differ."
+            f"{name} must be an array of numbers; got one of {X.shape[0]} objects. If each is a "
+            "series, pass np.stack of it, or vqssl.pad_series of it where their lengths differ."
         )
 
 

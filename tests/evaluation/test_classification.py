@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
-from sklearn.dummy import DummyClassifier
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
-from vqssl import FCNClassifier
+from vqssl import FCNClassifier, VQTokenizer
 from vqssl.datasets import make_cylinder_bell_funnel
 from vqssl.evaluation import classification_accuracy_score
 
@@ -77,6 +79,60 @@ def test_what_is_no_classifier_is_refused():
         classification_accuracy_score(*REAL, *TEST, classifier=LinearRegression())
 
 
-def test_labels_of_another_number_are_refused():
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        classification_accuracy_score(*REAL, TEST[0], Y[:10], classifier=DummyClassifier())
+class Untrained(ClassifierMixin, BaseEstimator):
+    """A classifier that must not be trained."""
+
+    def fit(self, X, y):
+        raise AssertionError("it was trained")
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ({"y_test": Y[:10]}, "y_test must have a label for each of the 90 series .* got 10"),
+        ({"X_test": TEST[0][:, :24]}, r"X_test must have series of shape \(32,\), as X_synthetic"),
+        ({"y_test": np.arange(90)}, "y_test must hold labels of the kind of y_synthetic"),
+        ({"X_test": np.where(TEST[0] > 2, np.nan, TEST[0])}, "Input X_test contains NaN"),
+        ({"X_synthetic": [[1.0, 2.0], [1.0]]}, "X_synthetic must have series of one length"),
+        ({"y_synthetic": np.full(len(REAL[1]), np.nan)}, "y_synthetic contains NaN"),
+    ],
+    ids=lambda value: str(list(value)) if isinstance(value, dict) else "",
+)
+def test_sets_that_do_not_fit_are_refused_before_training(given, match):
+    sets = {"X_synthetic": REAL[0], "y_synthetic": REAL[1], "X_test": TEST[0], "y_test": TEST[1]}
+    with pytest.raises(ValueError, match=match):
+        classification_accuracy_score(**{**sets, **given}, classifier=Untrained())
+
+
+class Axes(ClassifierMixin, BaseEstimator):
+    """Says how many axes it gets."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        assert X.ndim == 3
+        return self
+
+    def predict(self, X):
+        assert X.ndim == 3
+        return np.full(len(X), self.classes_[0])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        Axes(),
+        make_pipeline("passthrough", Axes()),
+        GridSearchCV(make_pipeline(Axes()), {}, cv=2),
+        make_pipeline(VQTokenizer(max_iter=2), GridSearchCV(SVC(), {"C": [1]}, cv=2)),
+    ],
+    ids=["alone", "in a pipeline", "in a search", "behind a tokenizer"],
+)
+def test_channels_reach_what_knows_of_them(classifier):
+    X, X_test = (np.stack([of[0], -of[0]], axis=1) for of in (REAL, TEST))
+    score = classification_accuracy_score(X, REAL[1], X_test, TEST[1], classifier=classifier)
+    assert score > 0.2

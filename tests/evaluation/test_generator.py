@@ -1,6 +1,7 @@
 """evaluate_generator: what copies, noise and good generators score."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -244,7 +245,9 @@ def test_a_classifier_without_features_is_joined_by_a_network(monkeypatch):
         ({"X_train": X[:5], "y_train": Y[:5]}, ValueError, "X_train must have at least 6 series"),
         ({"X_test": X[90:, :16]}, ValueError, r"X_test must have series of shape \(32,\), as"),
         ({"X_test": X[0]}, ValueError, "X_test must have shape .* got 1 axes"),
-        ({"y_test": Y[:3]}, ValueError, "inconsistent numbers of samples"),
+        ({"y_test": Y[:3]}, ValueError, "y_test must have a label for each of the 120 series"),
+        ({"X_test": np.full((9, 32), np.nan)}, ValueError, "Input X_test contains NaN"),
+        ({"y_test": np.full(120, "x")}, ValueError, r"y_test must hold classes .* got \['x'\] too"),
         ({"features": 3}, TypeError, "features must be None, a function .* got 3"),
         ({"features": PCA}, TypeError, "features must be None, a function"),
         ({"features": np.ravel}, ValueError, r"features must give an array of shape \(90, d\)"),
@@ -262,6 +265,42 @@ def test_what_cannot_be_evaluated_is_refused(given, error, match):
     options = {"features": summary, "classifier": SVC(), **options}
     with pytest.raises(error, match=match):
         evaluate_generator(Copies().fit(*TRAIN), **{**sets, **options, **given})
+
+
+class Turned(Copies):
+    """Returns channels last."""
+
+    def sample(self, n_samples=1, y=None, *, random_state=None):
+        return super().sample(n_samples, y, random_state=random_state).swapaxes(1, 2)
+
+
+def test_series_of_another_layout_are_not_taken_for_real_ones():
+    sets = [np.stack([of[0], -of[0]], axis=1) for of in (TRAIN, TEST)]
+    generator = Turned().fit(sets[0])
+    with pytest.raises(ValueError, match=r"generator.sample must return .* got \(90, 32, 2\)"):
+        evaluate_generator(generator, sets[0], None, sets[1], None, features=summary)
+
+
+def test_a_generator_of_other_series_is_refused_before_training(monkeypatch):
+    generator = AutoregressiveGenerator(VQTokenizer(max_iter=2), max_iter=2).fit(X[:20, :16])
+    monkeypatch.setattr(FCNClassifier, "fit", None)
+    with pytest.raises(ValueError, match=r"fitted on series of shape \(32,\), as .* on \(16,\)"):
+        evaluate_generator(generator, *TRAIN, *TEST)
+
+
+def test_copies_of_another_dtype_have_no_memorisation_ratio():
+    generator = Copies().fit(np.zeros((8, 4)))
+    del generator.tokenizer_
+    X_train, X_test = np.arange(32).reshape(8, 4), np.arange(32.0).reshape(8, 4)
+    figures = evaluate_generator(generator, X_train, None, X_test, None, features=np.asarray)
+    assert math.isnan(figures["memorization_ratio"])
+
+
+def test_a_function_with_transform_alone_gives_features():
+    transformer = SimpleNamespace(transform=summary)
+    given = {"features": transformer, "random_state": 0}
+    real = real_references(TRAIN[0], None, TEST[0], None, **given)
+    assert_allclose(real.test_features, summary(TEST[0][real.test_rows]))
 
 
 def test_an_unfitted_classifier_cannot_give_features_without_classes():

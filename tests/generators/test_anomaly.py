@@ -160,6 +160,31 @@ def test_the_score_is_a_student_likelihood_and_that_of_the_codes(channels):
     assert_allclose(detector.residual_variance_.mean(), np.square(residuals).mean(), rtol=1e-4)
 
 
+def test_channels_may_have_units_of_any_size():
+    series = make_series(channels=2)
+    odd = series.copy()
+    odd[0, 1] = -odd[0, 1]
+    found = []
+    for units in (np.ones((2, 1)), np.array([[1e4], [1e-4]])):
+        detector = make_detector().fit(series * units)
+        found.append(detector.decision_function(odd * units))
+    assert_allclose(found[1], found[0], rtol=1e-3, atol=1e-2)
+
+
+def test_an_interrupted_fit_leaves_the_one_before(monkeypatch):
+    detector = make_detector().fit(X)
+    before = detector.score_samples(X)
+    with monkeypatch.context() as patch:
+        patch.setattr(AnomalyDetector, "score_samples", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            detector.set_params(contamination=0.3).fit(X[::-1])
+    assert_array_equal(detector.score_samples(X), before)
+
+
+def interrupt(*args):
+    raise KeyboardInterrupt
+
+
 def test_unlike_series_are_found():
     time = np.arange(40)
     phases = np.random.default_rng(0).uniform(0, 2 * np.pi, (120, 1))

@@ -12,6 +12,7 @@ from vqssl.evaluation._classification import accuracy, as_input
 from vqssl.evaluation._rate_distortion import rate_distortion, reconstruct
 from vqssl.evaluation._references import (
     RealReferences,
+    check_sets,
     compare,
     real_references,
     stratified_rows,
@@ -20,6 +21,9 @@ from vqssl.metrics import frechet_distance, inception_score, memorization_ratio
 
 # Figures of `rate_distortion` that are told of the training series, too.
 _ALSO_OF_TRAIN = ("nats_per_token", "mse", "normalized_mse")
+
+# Test series at most whose distances to all training series tell how near new ones are.
+_MOST_TEST = 1000
 
 
 def evaluate_generator(
@@ -93,8 +97,9 @@ def evaluate_generator(
           series are told apart, `vqssl.metrics.discriminative_score`, with the limits
           ``discriminative_low`` and ``discriminative_high`` of its confidence interval.
         - ``memorization_ratio``: how much nearer synthetic series are to the training series
-          than test series are, `vqssl.metrics.memorization_ratio`, all of them as they come
-          out of the tokenizer; 0 are copies. NaN where all test series come out as copies.
+          than test series (at most 1,000) are, `vqssl.metrics.memorization_ratio`, all of them
+          as they come out of the tokenizer; 0 are copies. NaN where all test series come out
+          as copies.
         - ``inception_score``, ``inception_score_test``: of synthetic and of test series, by
           the classifier that is trained on the training series; left out where that has no
           ``predict_proba``.
@@ -118,8 +123,10 @@ def evaluate_generator(
     NotFittedError
         If `generator` is not fitted.
     ValueError
-        If a set has fewer than 6 series or another shape than the other, classes are given
-        for one set only, or `features` is None without classes.
+        If a set has fewer than 6 series, NaN, as many labels as series not, or another shape
+        or kind of labels than the other; classes are given for one set only; `features` is
+        None without classes; `generator` was fitted on series of another shape, does not know
+        a class, or returns series of another shape.
     TypeError
         If `features` or `classifier` is nothing of the kind.
 
@@ -166,6 +173,8 @@ def evaluate_generator(
     """
     check_is_fitted(generator)
     check_count(n_samples, "n_samples")
+    X_train, y_train, X_test, y_test = check_sets(X_train, y_train, X_test, y_test)
+    _check_knows(generator, X_train, y_train, y_test)
     references = real_references(
         X_train,
         y_train,
@@ -223,7 +232,8 @@ def evaluate_against(
     NotFittedError
         If `generator` is not fitted.
     ValueError
-        If `n_samples` is below 1, or the series are not acceptable to the generator.
+        If `n_samples` is below 1, or `generator` was fitted on series of another shape, does not
+        know a class, or returns series of another shape.
     TypeError
         If `n_samples` is no integer.
 
@@ -252,6 +262,7 @@ def evaluate_against(
     # The first four seeds of the same int belong to the real side.
     sample_seed, row_seed, metric_seed = spawn_seeds(random_state, 7)[4:]
     real = references
+    _check_knows(generator, real.X_train, real.y_train, real.y_test)
     shape = real.X_train.shape[1:]
     by_class = real.y_train is not None and getattr(generator, "classes_", None) is not None
     y_train, y_test = (real.y_train, real.y_test) if by_class else (None, None)
@@ -265,7 +276,7 @@ def evaluate_against(
         n_drawn = len(y_synthetic)
     classes = () if y_synthetic is None else (y_synthetic,)
     drawn = generator.sample(n_drawn, *classes, random_state=sample_seed)
-    X_synthetic = np.asarray(drawn).reshape(n_drawn, *shape)
+    X_synthetic = _as_real(np.asarray(drawn), (n_drawn, *shape))
     rows = stratified_rows(y_synthetic, n_drawn, n_compared, np.random.default_rng(row_seed))
     compared = X_synthetic[rows]
 
@@ -277,7 +288,7 @@ def evaluate_against(
         figures["inception_score"] = inception_score(real.probabilities(compared))
 
     # What has no codes is compared as it is.
-    coded_train, coded_test = real.X_train, real.X_test
+    coded_train, coded_test = real.X_train, real.X_test[_some_rows(len(real.X_test), row_seed)]
     has_codes = hasattr(generator, "tokenizer_")
     if has_codes:
         coded_train, coded_test = (
@@ -314,7 +325,48 @@ def _rates(
 
 
 def _memorization(train: np.ndarray, synthetic: np.ndarray, test: np.ndarray) -> float:
-    known = {series.tobytes() for series in train}
-    if all(series.tobytes() in known for series in test):
+    # In one dtype, and with one zero.
+    known, asked = ([(X.astype(np.float64) + 0.0).tobytes() for X in of] for of in (train, test))
+    if set(asked) <= set(known):
         return float("nan")
     return memorization_ratio(train, synthetic, test)
+
+
+def _some_rows(n_rows: int, seed: int) -> np.ndarray:
+    """All rows, or some of many."""
+    return np.sort(np.random.default_rng(seed).permutation(n_rows)[:_MOST_TEST])
+
+
+def _check_knows(generator: Any, X: np.ndarray, *classes: np.ndarray | None) -> None:
+    """Refuse a generator of series of another shape, or that does not know the classes."""
+    shape = getattr(generator, "input_shape_", None)
+    if shape is not None and _of_channels(shape) != _of_channels(X.shape[1:]):
+        raise ValueError(
+            f"generator must be fitted on series of shape {X.shape[1:]}, as X_train has; it was "
+            f"fitted on {shape}."
+        )
+    known = getattr(generator, "classes_", None)
+    if known is None:
+        return
+    for name, y in zip(("y_train", "y_test"), classes, strict=True):
+        unknown = [] if y is None else np.setdiff1d(y, known).tolist()
+        if unknown:
+            raise ValueError(
+                f"{name} must hold classes that generator was fitted on, {known.tolist()}; got "
+                f"{unknown} too."
+            )
+
+
+def _as_real(drawn: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Series as the real ones are: with or without the axis of a single channel."""
+    if len(drawn) != shape[0] or _of_channels(drawn.shape[1:]) != _of_channels(shape[1:]):
+        raise ValueError(
+            f"generator.sample must return an array of shape {shape} where X_train has series of "
+            f"shape {shape[1:]}; got {drawn.shape}."
+        )
+    return drawn.reshape(shape)
+
+
+def _of_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(C, L) of series (L,) and (C, L)."""
+    return (1, *shape) if len(shape) == 1 else tuple(shape)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_consistent_length, column_or_1d
 
 from vqssl._inner import is_fitted
 from vqssl._seed import spawn_seeds
@@ -14,6 +13,9 @@ from vqssl.classifiers import FCNClassifier
 from vqssl.evaluation._classification import (
     accuracy,
     as_input,
+    check_alike,
+    check_set,
+    check_shapes,
     knows_classes,
     make_classifier,
     seeded_clone,
@@ -144,8 +146,9 @@ def real_references(
     Raises
     ------
     ValueError
-        If a set has fewer than 6 series or another shape than the other, classes are given
-        for one set only, or `features` is None without classes.
+        If a set has fewer than 6 series, NaN, as many labels as series not, or another shape
+        or kind of labels than the other; classes are given for one set only; or `features` is
+        None without classes.
     TypeError
         If `features` or `classifier` is nothing of the kind.
 
@@ -166,15 +169,7 @@ def real_references(
     >>> real.floors["train_real_test_real"] > 0.7
     True
     """
-    X_train, y_train = _check_set(X_train, y_train, "train")
-    X_test, y_test = _check_set(X_test, y_test, "test")
-    if X_train.shape[1:] != X_test.shape[1:]:
-        raise ValueError(
-            f"X_test must have series of shape {X_train.shape[1:]}, as X_train has; got "
-            f"{X_test.shape[1:]}."
-        )
-    if (y_train is None) != (y_test is None):
-        raise ValueError("y_train and y_test must both be given, or both be None.")
+    X_train, y_train, X_test, y_test = check_sets(X_train, y_train, X_test, y_test)
     _check_features(features, y_train)
     largest = check_count(n_compared, "n_compared", N_NEIGHBORS + 1)
     n_compared = min(len(X_train), len(X_test), largest)
@@ -265,21 +260,30 @@ def stratified_rows(
     return np.sort(np.concatenate(rows))
 
 
+def check_sets(
+    X_train: Any, y_train: Any, X_test: Any, y_test: Any
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None]:
+    """Return training and test set as arrays.
+
+    Raises
+    ------
+    ValueError
+        If they are not acceptable.
+    """
+    X_train, y_train = _check_set(X_train, y_train, "train")
+    X_test, y_test = _check_set(X_test, y_test, "test")
+    if (y_train is None) != (y_test is None):
+        raise ValueError("y_train and y_test must both be given, or both be None.")
+    check_alike(X_train, y_train, X_test, y_test, "train")
+    return X_train, y_train, X_test, y_test
+
+
 def _check_set(X: Any, y: Any, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    X = np.asarray(X)
-    if X.ndim not in (2, 3, 4):
-        raise ValueError(
-            f"X_{name} must have shape (n_samples, n_timepoints) or (n_samples, n_channels, "
-            "n_timepoints), or for images (n_samples, n_channels, height, width); got "
-            f"{X.ndim} axes, shape {X.shape}."
-        )
-    if len(X) <= N_NEIGHBORS:
-        raise ValueError(f"X_{name} must have at least {N_NEIGHBORS + 1} series; got {len(X)}.")
-    if y is None:
-        return X, None
-    y = column_or_1d(y)
-    check_consistent_length(X, y)
-    return X, y
+    checked = (check_shapes(X, name), None) if y is None else check_set(X, y, name)
+    n = len(checked[0])
+    if n <= N_NEIGHBORS:
+        raise ValueError(f"X_{name} must have at least {N_NEIGHBORS + 1} series; got {n}.")
+    return checked
 
 
 def _check_features(features: Any, y: np.ndarray | None) -> None:
@@ -307,7 +311,7 @@ def _make_extractor(
     """Return a function from series to features."""
     if features is None:
         features = trained if hasattr(trained, "transform") else FCNClassifier()
-    if hasattr(features, "transform") and not is_fitted(features):
+    if hasattr(features, "fit") and not is_fitted(features):
         features = seeded_clone(features, seed)
         features.fit(as_input(features, X), y)
 

@@ -11,6 +11,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
 from vqssl._inner import fit_inner
+from vqssl._input import off_torch
 from vqssl._parts import refuse_nested_names
 from vqssl._processes import current_processes
 from vqssl._saving import Saving
@@ -26,8 +27,8 @@ _TOKENIZER_DOOR = "reconstruction_error"
 # Fewer series than this are all trained on.
 _FEWEST_TO_SPLIT = 4
 
-# Variances of residuals below this share of the largest are rounding.
-_NO_VARIANCE = 1e-12
+# Squared residuals below this share of the mean square of their channel are rounding.
+_ROUNDING = float(np.finfo(np.float32).eps) ** 2
 
 # Shape of the inverse gamma distribution where series differ too little to tell it.
 _LARGEST_SHAPE = 1e6
@@ -65,7 +66,8 @@ class AnomalyDetector(OutlierMixin, Saving):
         Threshold on `score_samples`; a share `contamination` of the training series, or of the
         held-out ones, is below.
     residual_variance_ : ndarray of shape (n_channels,)
-        Mean squared difference between these series and what their codes give.
+        Mean squared difference between these series and what their codes give, at least what
+        float32 rounds.
     residual_shape_ : float
         How alike they are in it: shape a > 2 of an inverse gamma distribution.
     n_features_in_ : int
@@ -159,7 +161,7 @@ class AnomalyDetector(OutlierMixin, Saving):
         before = dict(vars(self))
         try:
             self._take_generator(generator, X_judged)
-        except Exception:
+        except BaseException:  # an interruption, too
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
@@ -207,9 +209,13 @@ class AnomalyDetector(OutlierMixin, Saving):
         if hasattr(generator, "feature_names_in_"):
             self.feature_names_in_ = generator.feature_names_in_
         errors = self.generator_.tokenizer_.reconstruction_error(X)  # (n, C)
-        variance = errors.mean(0)
-        largest = max(float(variance.max()), float(np.finfo(np.float32).tiny))
-        self.residual_variance_ = np.maximum(variance, _NO_VARIANCE * largest)
+        series = np.asarray(off_torch(X))
+        series = series.astype(np.float64) if series.dtype.kind == "O" else series
+        series = series.reshape(*errors.shape, -1)  # (n, C, L)
+        square = np.einsum("ncl,ncl->c", series, series, dtype=np.float64, casting="unsafe")
+        rounding = _ROUNDING * square / (series.size / errors.shape[1])
+        least = np.maximum(rounding, np.finfo(np.float32).tiny)
+        self.residual_variance_ = np.maximum(errors.mean(0), least)
         # Mean 1 over the series; b = a - 1 keeps it.
         of_series = (errors / self.residual_variance_).mean(1)
         spread = max(float(of_series.var()), 1 / _LARGEST_SHAPE)
