@@ -44,7 +44,7 @@ from vqssl.backbones._transformer import grid_rotation, rotate
 from vqssl.evaluation import evaluate_generator, rate_distortion
 from vqssl.generators._codes import CodeSpace, shapes_of
 from vqssl.generators._decoding import MASK, Draws, Grid, fill, halton_grid_ranks
-from vqssl.generators._gaps import interpolate, touched
+from vqssl.generators._gaps import interpolate, mostly_missing
 from vqssl.tokenizers._base import cells
 from vqssl.tokenizers._differences import ReconstructionLoss
 from vqssl.tokenizers._grid import GRID_LAGS, GridPlan, grid_autocovariances, grid_windows
@@ -683,14 +683,18 @@ def test_holes_are_interpolated_along_rows_and_columns():
     assert_array_equal(interpolate(holes), np.full_like(plane, 7.0))
 
 
-def test_tokens_are_touched_whose_pixels_hold_a_hole():
+def test_tokens_are_unknown_of_whose_pixels_most_are_missing_in_a_channel():
     spans = np.array(cells((5, 7), 2))
-    holes = np.random.default_rng(0).random((20, 5, 7)) < 0.1
+    holes = np.random.default_rng(0).random((20, 2, 5, 7)) < 0.4
     expected = [
-        [image[top:bottom, left:right].any() for top, bottom, left, right in spans]
+        [
+            max(channel[top:bottom, left:right].mean() for channel in image) > 0.5
+            for top, bottom, left, right in spans
+        ]
         for image in holes
     ]
-    assert_array_equal(touched(holes, spans), expected)
+    assert_array_equal(mostly_missing(holes, spans), expected)
+    assert 0 < np.mean(expected) < 1
 
 
 # -------------------------------------------------------- likelihoods, detectors, evaluation

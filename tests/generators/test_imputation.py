@@ -12,7 +12,7 @@ from tests.generators.stubs import SymbolTokenizer, draw_chain, exact_logits, ma
 from vqssl import AutoregressiveGenerator, MaskGITGenerator, SSLVQTokenizer, VQTokenizer
 from vqssl.backbones import ConvBackbone, TransformerBackbone
 from vqssl.backbones._transformer import pick
-from vqssl.generators._gaps import cells, interpolate, touched
+from vqssl.generators._gaps import cells, interpolate, mostly_missing
 
 SHARED = {"max_iter": 6, "batch_size": 8, "device": "cpu"}
 TOKENIZER = VQTokenizer(
@@ -64,11 +64,12 @@ def test_gaps_are_filled_linearly(mask, seed):
 
 
 @given(mask=masks, n_tokens=st.integers(1, 12))
-def test_a_token_is_touched_where_one_of_its_points_is_missing(mask, n_tokens):
+def test_a_token_is_unknown_where_most_of_its_points_are_missing_in_a_channel(mask, n_tokens):
     gaps = np.array(mask)
+    missing = np.stack([gaps, np.roll(gaps, 3)])
     spans = cells([range(n_tokens)], len(gaps))
-    expected = [bool(gaps[start:stop].any()) for start, stop in spans]
-    assert touched(gaps[None], spans)[0].tolist() == expected
+    expected = [bool((missing[:, a:b].mean(1) > 0.5).any()) for a, b in spans]
+    assert mostly_missing(missing[None], spans)[0].tolist() == expected
 
 
 @given(length=st.integers(1, 30), n_tokens=st.integers(1, 30))
@@ -208,6 +209,53 @@ def test_a_periodic_series_goes_on_through_the_gap():
     assert np.mean(filled == X) > 0.99
 
 
+def test_channels_that_are_observed_tell_of_those_that_are_not():
+    time = np.linspace(0, 6, 32)
+    noise = np.random.default_rng(0).normal(size=(160, 32))
+    sign = np.random.default_rng(1).choice([-1, 1], (160, 1))
+    wave = sign * np.sin(time) + 0.05 * noise
+    X = np.stack([wave, wave], axis=1)
+    generator = MaskGITGenerator(
+        VQTokenizer(16, code_dim=8, max_iter=150, device="cpu"), **{**PRIOR, "max_iter": 50}
+    ).fit(X[:120])
+    hidden = X[120:].copy()
+    hidden[:, 0] = np.nan
+    filled = generator.impute(hidden, random_state=0)[:, 0]
+    assert np.mean(np.sign((filled * np.sin(time)).sum(1)) == sign[120:, 0]) > 0.9
+
+
+def test_points_missing_here_and_there_have_one_answer():
+    X = make_series(length=24)
+    generator = fitted(X)
+    assert generator.tokenizer_.token_spans_[0].tolist() == [0, 2]
+    given_series = X.copy()
+    given_series[:, ::2] = np.nan
+    draws = generator.impute(given_series, n_draws=2, random_state=0)
+    assert_array_equal(draws[0], draws[1])
+    given_series[:, 10:12] = np.nan
+    draws = generator.impute(given_series, n_draws=8, random_state=0)
+    assert (draws.std(0)[:, 10:12] > 0).any()
+
+
+def test_a_dtype_of_16_bits_does_not_overflow():
+    X = 5e4 + 1e4 * np.sin(np.arange(24) + np.arange(10)[:, None])
+    generator = fitted(X)
+    generator.tokenizer_.decode = lambda codes: np.full((len(codes), 24), 1e5)
+    given_series = X.astype(np.float16)
+    given_series[:, 5:15] = np.nan
+    filled = generator.impute(given_series, random_state=0)
+    assert filled.dtype == np.float16
+    assert_array_equal(filled[:, 5:15], np.finfo(np.float16).max)
+
+
+def test_one_class_is_that_of_all_series():
+    X = make_series()
+    generator = fitted(X, np.array(["a", "b"] * 5))
+    given_series, _ = with_gaps(X)
+    expected = generator.impute(given_series, y=["b"] * 10, random_state=0)
+    assert_array_equal(generator.impute(given_series, y="b", random_state=0), expected)
+
+
 def test_a_token_that_no_gap_touches_keeps_its_code():
     X = make_series(length=24)
     generator = fitted(X)
@@ -238,6 +286,8 @@ def test_what_cannot_be_filled_is_said():
             generator.complete(X, horizon)
     with pytest.raises(ValueError, match="X must have 16 time points, or 21"):
         generator.complete(X[:, :10], 5)
+    with pytest.raises(ValueError, match="X must hold real numbers; got an array of complex128"):
+        generator.complete(X[:, :14].astype(complex), 7)
     with pytest.raises(ValueError, match="NaN"):
         generator.score_samples(with_gaps(X)[0])
 

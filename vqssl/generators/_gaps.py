@@ -1,4 +1,4 @@
-"""Gaps in series and images: what fills them at first, and which tokens they touch."""
+"""Gaps in series and images: what fills them at first, and which tokens they leave unknown."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -82,24 +82,28 @@ def cells(groups: Sequence[Sequence[int]], length: int) -> np.ndarray:
     return spans
 
 
-def touched(gaps: np.ndarray, spans: np.ndarray) -> np.ndarray:
-    """Tokens whose time points or pixels hold a gap.
+def mostly_missing(missing: np.ndarray, spans: np.ndarray) -> np.ndarray:
+    """Tokens of whose time points or pixels more than half are missing in some channel.
 
     Parameters
     ----------
-    gaps : ndarray of shape (n, L) or (n, H, W), bool
+    missing : ndarray of shape (n, C, L) or (n, C, H, W), bool
     spans : ndarray of shape (N, 2) or (N, 4), int64
         Time points [start, stop) of every token; of images rows [start, stop), then columns.
 
     Returns
     -------
-    touched : ndarray of shape (n, N), bool
+    mostly : ndarray of shape (n, N), bool
     """
-    if gaps.ndim == 3:
+    if missing.ndim == 4:
         top, bottom, left, right = spans.T
-        # Gaps above and to the left of each corner.
-        count = np.pad(gaps.cumsum(1).cumsum(2), ((0, 0), (1, 0), (1, 0)))
-        inside = count[:, bottom, right] - count[:, top, right]
-        return inside > count[:, bottom, left] - count[:, top, left]
-    count = np.pad(gaps.cumsum(axis=1), ((0, 0), (1, 0)))  # gaps before each time point
-    return count[:, spans[:, 1]] > count[:, spans[:, 0]]
+        # Missing pixels above and to the left of each corner.
+        count = np.pad(missing.cumsum(2).cumsum(3), ((0, 0), (0, 0), (1, 0), (1, 0)))
+        inside = count[:, :, bottom, right] - count[:, :, top, right]
+        inside -= count[:, :, bottom, left] - count[:, :, top, left]
+        size = (bottom - top) * (right - left)
+    else:
+        count = np.pad(missing.cumsum(2), ((0, 0), (0, 0), (1, 0)))  # before each time point
+        inside = count[:, :, spans[:, 1]] - count[:, :, spans[:, 0]]
+        size = spans[:, 1] - spans[:, 0]
+    return (2 * inside > size).any(axis=1)

@@ -10,15 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vqssl._input import off_torch
 from vqssl._seed import spawn_seeds
-from vqssl._validation import check_count, unmasked
+from vqssl._validation import check_count
 from vqssl.generators._base import BaseGenerator
 from vqssl.generators._codes import positions_of
 from vqssl.generators._decoding import Draws
-from vqssl.generators._gaps import cells, interpolate, touched
+from vqssl.generators._gaps import cells, interpolate, mostly_missing
 
-# Times that the tokens of a series with gaps are made and drawn.
-_ROUNDS = 3
+# Times that the tokens of a series with gaps are made, and how many times some are then drawn.
+_ROUNDS, _DRAWN_ROUNDS = 4, 2
 
 
 @contextlib.contextmanager
@@ -47,13 +48,12 @@ class BaseImputingGenerator(BaseGenerator):
         ----------
         X : array-like of shape (n_samples, n_timepoints), \
 (n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
-            Series of the fitted shape; NaN marks what is missing. Where a time point or pixel
-            is missing in some channels, the observed ones count, too.
+            Series of the fitted shape; NaN marks what is missing, in all channels or in some.
         n_draws : int, default=1
             Number of answers for each series. Their spread tells how sure the prior is; their
             mean has a smaller error than any of them, but is smoother than a series.
-        y : array-like of shape (n_samples,), default=None
-            Classes of the series, where they are known.
+        y : label or array-like of shape (n_samples,), default=None
+            Class of all series, or of each, where it is known.
         random_state : int, RandomState instance or None, default=None
             Decides what is drawn. What series i of an int seed gets does not depend on the
             other series but for rounding, nor draw j on how many there are.
@@ -74,10 +74,23 @@ class BaseImputingGenerator(BaseGenerator):
 
         Notes
         -----
-        Gaps are filled linearly at first (in images along rows and columns, the mean of both),
-        the tokens whose time points touch a gap are masked and drawn as in `sample`, and the
-        decoded series fills the gaps. Twice more the tokens are made of the filled series, since
-        what fills a gap reaches into the tokens beside it, and those of the gap are drawn anew.
+        Gaps are filled linearly at first (in images along rows and columns, the mean of both).
+        The tokens of whose time points more than half are missing in some channel are masked
+        and drawn as in `sample`, and the decoded series fills the gaps; once more, with tokens
+        made of the filled series. Then tokens are made of what is observed and what was drawn
+        for the rest, and decoded, twice, without a draw: that is how observed points beside a
+        gap and channels that were observed in it count (pseudo-Gibbs sampling [1]_, with a
+        code for the posterior).
+
+        Draws differ only in tokens that are drawn: a gap that leaves half of every token
+        observed has the same answer in all of them. Points missing here and there are better
+        interpolated where the codes hold less than their neighbours tell; see
+        `reconstruction_error` of the tokenizer.
+
+        References
+        ----------
+        .. [1] D. J. Rezende, S. Mohamed, D. Wierstra. "Stochastic Backpropagation and Approximate
+           Inference in Deep Generative Models." ICML 2014, appendix F.
 
         Examples
         --------
@@ -117,8 +130,8 @@ class BaseImputingGenerator(BaseGenerator):
             Number of time points to draw, from 1 to ``n_timepoints``.
         n_draws : int, default=1
             Number of answers for each series.
-        y : array-like of shape (n_samples,), default=None
-            Classes of the series, where they are known.
+        y : label or array-like of shape (n_samples,), default=None
+            Class of all series, or of each, where it is known.
         random_state : int, RandomState instance or None, default=None
             Decides what is drawn; see `impute`.
 
@@ -155,10 +168,9 @@ class BaseImputingGenerator(BaseGenerator):
         horizon = check_count(horizon, "horizon")
         if horizon > length:
             raise ValueError(f"horizon must be at most {length}, the fitted length; got {horizon}.")
-        if isinstance(X, Tensor):
-            X = X.detach().cpu()
-            X = X.float() if X.dtype == torch.bfloat16 else X  # which numpy does not have
-        X = np.asarray(unmasked(X))
+        X = np.asarray(off_torch(X))
+        if X.dtype.kind not in "biufO":
+            raise ValueError(f"X must hold real numbers; got an array of {X.dtype}.")
         whole = X.ndim == len(self.input_shape_) + 1 and X.shape[-1] in (length, length - horizon)
         if not whole:
             raise ValueError(
@@ -182,39 +194,45 @@ class BaseImputingGenerator(BaseGenerator):
             )
         self._check_sampling()
         self._check_guidance()
-        labels = torch.from_numpy(self._label_numbers(y, len(series)))
+        labels = torch.from_numpy(
+            self._label_numbers(self._one_or_each(y, len(series)), len(series))
+        )
         if series.dtype.kind != "f":
             series = series.astype(np.float32)
         missing = np.isnan(series)
         rows = np.flatnonzero(missing.any(tuple(range(1, missing.ndim))))
         result = np.repeat(self._as_given(series)[None], n_draws, axis=0)
         if len(rows) > 0:
-            masked = np.zeros((len(series), self.n_tokens_), dtype=bool)
-            masked[rows] = touched(missing[rows].any(1), self._spans())
+            unknown = np.zeros((len(series), self.n_tokens_), dtype=bool)
+            unknown[rows] = mostly_missing(missing[rows], self._spans())
             for draw, seed in enumerate(spawn_seeds(random_state, n_draws)):
-                filled = self._filled(series, rows, masked, labels, seed)
+                filled = self._filled(series, rows, unknown, labels, seed)
                 result[draw][rows] = self._as_given(filled)
         return result[0] if n_draws == 1 else result
 
     def _filled(
-        self, series: np.ndarray, rows: np.ndarray, masked: np.ndarray, labels: Tensor, seed: int
+        self, series: np.ndarray, rows: np.ndarray, unknown: np.ndarray, labels: Tensor, seed: int
     ) -> np.ndarray:
         """Return one answer for the series or images numbered `rows`, (len(rows), C, ...)."""
         given = series[rows]
-        filled = interpolate(given)
-        codes = np.empty(masked.shape, dtype=np.int64)
+        # What the codes give may lie outside a dtype of 16 bits.
+        filled = interpolate(given.astype(np.promote_types(given.dtype, np.float32)))
+        codes = np.empty(unknown.shape, dtype=np.int64)
 
         def draw(model: Any, some: np.ndarray, draws: Draws) -> Tensor:
             known = torch.from_numpy(codes[some]).to(draws.device)
-            unknown = torch.from_numpy(masked[some]).to(draws.device)
-            return self._fill(model, known, unknown, labels[some].to(draws.device), draws)
+            hidden = torch.from_numpy(unknown[some]).to(draws.device)
+            return self._fill(model, known, hidden, labels[some].to(draws.device), draws)
 
-        for round_seed in spawn_seeds(seed, _ROUNDS):
+        for number, round_seed in enumerate(spawn_seeds(seed, _ROUNDS)):
             codes[rows] = self._encode(self._as_given(filled), len(rows))
-            self._draw_rows(draw, rows, round_seed, codes)
+            if number < _DRAWN_ROUNDS:
+                self._draw_rows(draw, rows, round_seed, codes)
             decoded = self._decode(codes[rows]).reshape(given.shape)
-            filled = np.where(np.isnan(given), decoded, given).astype(given.dtype)
-        return filled
+            filled = np.where(np.isnan(given), decoded, filled).astype(filled.dtype)
+        limits = np.finfo(given.dtype)
+        filled = filled.clip(limits.min, limits.max).astype(given.dtype)
+        return np.where(np.isnan(given), filled, given)
 
     def _spans(self) -> np.ndarray:
         """Time points [start, stop) of every token, (N, 2); of images rows and columns, (N, 4)."""

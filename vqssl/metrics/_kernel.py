@@ -151,8 +151,8 @@ def kernel_distance(
     here all rows are used at once.
 
     The p-value is (1 + the permutations of the n + m rows whose distance is at least the one
-    found) / (1 + `n_permutations`). The kernel is computed once and takes 8 (n + m)^2 bytes:
-    128 MB for 2,000 rows each.
+    found) / (1 + `n_permutations`). The kernel is computed once; while it is, it takes two to
+    three times 8 (n + m)^2 bytes: up to 320 MB for 2,000 rows each.
 
     References
     ----------
@@ -172,7 +172,7 @@ def kernel_distance(
     (5.15, 0.005)
     """
     real, synthetic = check_features(2, real=real, synthetic=synthetic)
-    if kernel not in KERNELS:
+    if not isinstance(kernel, str) or kernel not in KERNELS:
         names = " or ".join(map(repr, KERNELS))
         raise ValueError(f"kernel must be {names}; got {kernel!r}.")
     n_permutations = check_count(n_permutations, "n_permutations")

@@ -17,7 +17,7 @@ def memorization_ratio(train: Any, synthetic: Any, test: Any) -> float:
         Series that the generator was trained on, or features of them.
     synthetic : array-like of shape (m, d), (m, L), (m, C, L) or (m, C, H, W)
         Synthetic series, or features of them.
-    test : array-like of shape (t, d), (t, L) or (t, C, L)
+    test : array-like of shape (t, d), (t, L), (t, C, L) or (t, C, H, W)
         Real series that the generator has not seen, or features of them.
 
     Returns
