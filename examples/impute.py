@@ -4,7 +4,7 @@ How do I fill gaps in series, and go on with them?
 
 Power demand of Italy, a day of 24 hours to a series: 67 days to learn from, 258 to fill. A
 masked prior that was trained to draw new days fills gaps as it is: the codes that a gap
-touches are drawn given the others. Seven hours in a row are taken out of every new day, then
+hides are drawn given the others. Seven hours in a row are taken out of every new day, then
 the last eight; errors are compared with linear interpolation and with the mean day. Writes
 ``impute.png``.
 """
