@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from joblib import Parallel, delayed
+from probe_rows.records import mend
 from scipy.stats import spearmanr
 from sklearn.decomposition import PCA, FastICA
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -215,6 +216,7 @@ def main():
     parser.add_argument("--report", action="store_true", help="only print what FILE holds")
     arguments = parser.parse_args()
     if not arguments.report:
+        mend(arguments.out)
         done = {(line["method"], line["seed"]) for line in read_lines(arguments.out)}
         wanted = [
             (method, seed)

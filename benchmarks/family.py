@@ -39,7 +39,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from joblib import Parallel, delayed
-from probe_rows.records import read_lines
+from probe_rows.records import mend, read_lines
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.metrics import accuracy_score
@@ -93,7 +93,9 @@ PROBES = {
 
 def read(path, protocol):
     with np.load(path) as file:
-        X, y, X_test, y_test = (file[k] for k in ("X_train", "y_train", "X_test", "y_test"))
+        X, y = file["X_train"], file["y_train"]
+        if protocol == "test":
+            X_test, y_test = file["X_test"], file["y_test"]
     if protocol == "cv":
         often = np.isin(y, np.flatnonzero(np.bincount(y) > 1))
         X, y = X[often], y[often]
@@ -194,6 +196,7 @@ def main():
     if not arguments.report and arguments.data is None:
         parser.error("--data is needed")
     if not arguments.report:
+        mend(arguments.out)
         lines = read_lines(arguments.out, arguments.protocol)
         done = {(line["set"], line["method"], line["seed"]) for line in lines}
         jobs = [

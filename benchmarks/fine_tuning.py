@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from joblib import Parallel, delayed
-from probe_rows.records import read_lines
+from probe_rows.records import mend, read_lines
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import StratifiedShuffleSplit
@@ -135,6 +135,7 @@ def main():
     if not arguments.report and arguments.data is None:
         parser.error("--data is needed")
     if not arguments.report:
+        mend(arguments.out)
         lines = read_lines(arguments.out, arguments.protocol)
         done = {(line["set"], line["seed"], line["share"]) for line in lines}
         jobs = []

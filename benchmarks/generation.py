@@ -45,7 +45,7 @@ from generation_rows.gaps import gap_figures
 from generation_rows.priors import METHODS
 from generation_rows.report import report
 from joblib import Parallel, delayed
-from probe_rows.records import read_lines
+from probe_rows.records import mend, read_lines
 from sklearn.model_selection import StratifiedShuffleSplit
 
 import vqssl
@@ -63,10 +63,11 @@ N_TEST = 1000
 
 def read(path, protocol):
     with np.load(path) as file:
-        X, y, X_test, y_test = (file[k] for k in ("X_train", "y_train", "X_test", "y_test"))
-    if protocol == "test":
-        rows = np.random.default_rng(0).permutation(len(X_test))[:N_TEST]
-        return X, y, X_test[rows], y_test[rows]
+        X, y = file["X_train"], file["y_train"]
+        if protocol == "test":
+            X_test, y_test = file["X_test"], file["y_test"]
+            rows = np.random.default_rng(0).permutation(len(X_test))[:N_TEST]
+            return X, y, X_test[rows], y_test[rows]
     often = np.isin(y, np.flatnonzero(np.bincount(y) > 1))
     X, y = X[often], y[often]
     split = StratifiedShuffleSplit(1, test_size=0.4, random_state=0)
@@ -135,6 +136,7 @@ def main():
         parser.error(f"--reference {arguments.reference} is not a file")
 
     if not arguments.report:
+        mend(arguments.out)
         lines = read_lines(arguments.out, arguments.protocol)
         done = {(line["set"], line["method"], line["seed"]) for line in lines}
         jobs = []

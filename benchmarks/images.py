@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from probe_rows.records import read_lines
+from probe_rows.records import mend, read_lines
 from sklearn.metrics import accuracy_score
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import StratifiedShuffleSplit
@@ -48,9 +48,9 @@ COLUMNS = ("accuracy", "recognised", "decoded", "real", "seconds")
 
 def read(path, protocol):
     with np.load(path) as file:
-        X, y, X_test, y_test = (file[k] for k in ("X_train", "y_train", "X_test", "y_test"))
-    if protocol == "test":
-        return X, y, X_test, y_test
+        X, y = file["X_train"], file["y_train"]
+        if protocol == "test":
+            return X, y, file["X_test"], file["y_test"]
     fit, judge = next(StratifiedShuffleSplit(1, test_size=0.2, random_state=0).split(X, y))
     return X[fit], y[fit], X[judge], y[judge]
 
@@ -123,9 +123,9 @@ def main():
 
     torch.set_num_threads(1)
     if not arguments.report:
-        done = {
-            (line["method"], line["seed"]) for line in read_lines(arguments.out, arguments.protocol)
-        }
+        mend(arguments.out)
+        lines = read_lines(arguments.out, arguments.protocol)
+        done = {(line["method"], line["seed"]) for line in lines}
         splits = read(arguments.data, arguments.protocol)
         for seed in map(int, arguments.seeds.split(",")):
             for method in arguments.methods.split(","):

@@ -36,7 +36,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from joblib import Parallel, delayed
-from probe_rows.records import read_lines
+from probe_rows.records import mend, read_lines
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import ShuffleSplit
 
@@ -218,6 +218,7 @@ def main():
         parser.error("--data or --long is needed")
 
     if not arguments.report:
+        mend(arguments.out)
         lines = read_lines(arguments.out, arguments.protocol)
         done = {(line["set"], line["method"], line["seed"]) for line in lines}
         paths = [arguments.long] if arguments.long else []

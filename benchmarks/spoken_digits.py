@@ -32,7 +32,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from probe_rows.records import read_lines
+from probe_rows.records import mend, read_lines
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.pipeline import make_pipeline
@@ -178,6 +178,7 @@ def main():
             "n_train": arguments.n_train,
             "params": arguments.params,
         }
+        mend(arguments.out)
         lines = read_lines(arguments.out, arguments.protocol)
         if any({key: line[key] for key in setting} != setting for line in lines):
             parser.error("the output holds lines of other settings; name another file")

@@ -78,7 +78,8 @@ class SeriesInput(BaseEstimator):
                 raise ValueError(
                     f"X must hold series, (n_samples, n_timepoints) or (n_samples, n_channels, "
                     f"n_timepoints), for {name}; got images of shape {self.input_shape_}. "
-                    "VQTokenizer and SSLVQTokenizer take them."
+                    "VQTokenizer, SSLVQTokenizer, HierarchicalVQTokenizer, AutoEncoder and VAE "
+                    "take them."
                 )
         elif series.shape[1:] != self._series_shape:
             raise ValueError(

@@ -242,6 +242,23 @@ def test_chains_find_the_posterior_that_the_encoder_misses(linear):
     assert_allclose(spread, covariance, rtol=0.15, atol=0.05 * covariance.max())
 
 
+def test_no_more_draws_are_decoded_at_a_time_than_rows(vae, monkeypatch):
+    def draw():
+        return vae.sample_posterior(X[:3], 7, method="mcmc", n_transitions=4, random_state=0)
+
+    expected = draw()
+    monkeypatch.setattr(VAE, "_rows_at_once", lambda self, device: 6)
+    decoded = []
+    likelihood = type(vae.model_).log_likelihood
+    monkeypatch.setattr(
+        type(vae.model_),
+        "log_likelihood",
+        lambda self, x, z: decoded.append(len(x)) or likelihood(self, x, z),
+    )
+    assert_allclose(draw(), expected, rtol=1e-4, atol=1e-5)
+    assert max(decoded) == 6
+
+
 def test_too_few_transitions_are_told(linear):
     # Two transitions, with a step that suits a posterior as wide as the encoder's: too long.
     astray = VAE(**linear.get_params()).set_params(noise=1e-3, max_iter=1).fit(LINEAR)

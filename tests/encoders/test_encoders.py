@@ -168,6 +168,22 @@ def test_features_tell_what_raw_series_and_an_untrained_encoder_do_not(encoder, 
     assert learned > accuracy(untrained) + 0.1
 
 
+def test_what_is_judged_in_parts_is_judged_the_same(encoder, monkeypatch):
+    encoder.fit(X)
+    expected = encoder.score(X)
+    monkeypatch.setattr("vqssl.encoders._contrast._LOGITS", 17 * 5)
+    assert_allclose(encoder.score(X), expected, rtol=1e-5)
+
+
+def test_there_are_no_more_choices_than_frames(encoder):
+    encoder.set_params(n_negatives=10**6).fit(X[:3])
+    frames = np.array(encoder.model_.loss_frames)
+    assert encoder._n_choices == (3 * frames).tolist()
+    assert (encoder.mutual_information_ <= np.log(3 * frames)).all()
+    with pytest.raises(ValueError, match="n_negatives must be an integer of at least 1; got 0"):
+        encoder.set_params(n_negatives=0).score(X)
+
+
 def test_information_is_a_bound_below_log_n_and_rises_with_training(encoder):
     encoder.set_params(n_negatives=7, max_iter=100)
     trained = encoder.fit(X).mutual_information_
@@ -353,6 +369,12 @@ def test_steps_ahead_stay_below_the_frames(encoder):
 def test_parameters_out_of_range_are_refused(encoder, parameters, error, message):
     with pytest.raises(error, match=message):
         encoder.set_params(**parameters).fit(X)
+
+
+def test_a_step_for_each_module_is_needed():
+    encoder = GreedyInfoMaxEncoder(n_modules=3, train="greedy", max_iter=2)
+    with pytest.raises(ValueError, match=r"max_iter must be at least n_modules, 3, .* got 2"):
+        encoder.fit(X)
 
 
 def test_a_layer_that_there_will_not_be_is_refused_before_training(encoder):

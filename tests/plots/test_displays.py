@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 
+from vqssl import CPCEncoder, GreedyInfoMaxEncoder
 from vqssl.evaluation import rate_distortion
 from vqssl.plots import (
     AnomalyDisplay,
@@ -279,6 +280,21 @@ def test_traversal_lines_are_what_traverse_gives_the_busiest_dimensions_first(fi
     assert list(display.dims) == list(np.argsort(-fitted.vae.kl_per_dimension_)[:2])
     for dim, lines in zip(display.dims, display.lines_, strict=True):
         assert np.array_equal([line.get_ydata() for line in lines], grid[dim])
+
+
+@pytest.mark.parametrize("encoder", [CPCEncoder, GreedyInfoMaxEncoder])
+def test_units_of_an_encoder_are_those_that_vary_most(fitted, encoder):
+    given = encoder(beta=0.1, code_dim=6, max_iter=4, random_state=0).fit(fitted.X)
+    given.fit_decoder(fitted.X, max_iter=2)
+    display = TraversalDisplay.from_estimator(given, fitted.X[:1], n_dims=5, n_steps=3, layer=0)
+    assert list(display.dims) == list(given.rank_units(0)[:5])
+    grid = given.traverse(fitted.X[:1], 0, display.dims, n_steps=3)[0]
+    assert np.array_equal(
+        [[line.get_ydata() for line in lines] for lines in display.lines_], grid.reshape(5, 3, -1)
+    )
+    assert display.figure_.axes[-1].get_ylabel() == "shifted by (deviations)"
+    with pytest.raises(ValueError, match="layer must be None for VAE"):
+        TraversalDisplay.from_estimator(fitted.vae, fitted.X[:1], layer=0)
 
 
 def test_ranks_and_the_critical_difference_are_those_of_demsar():

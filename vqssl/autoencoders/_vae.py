@@ -485,6 +485,7 @@ class VAE(BaseAutoEncoder):
         n_draws: int = 1,
         *,
         method: str = "amortised",
+        n_transitions: int = 100,
         add_noise: bool = True,
         random_state: Any = None,
     ) -> np.ndarray:
@@ -499,6 +500,8 @@ class VAE(BaseAutoEncoder):
             Series per series of `X`.
         method : {"amortised", "mcmc"}, default="amortised"
             How latents are drawn, see `sample_posterior`.
+        n_transitions : int, default=100
+            Of each chain, of "mcmc".
         add_noise : bool, default=True
             Whether the noise of the likelihood is part of the series.
         random_state : int, RandomState instance or None, default=None
@@ -512,10 +515,17 @@ class VAE(BaseAutoEncoder):
         Raises
         ------
         ValueError, TypeError
-            If `n_draws` or `method` is not acceptable.
+            If `n_draws`, `method` or `n_transitions` is not acceptable.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If chains ended with fewer than three of ten proposals accepted.
         """
         latent_seed, noise_seed = spawn_seeds(random_state, 2)
-        Z = self.sample_posterior(X, n_draws, method=method, random_state=latent_seed)
+        Z = self.sample_posterior(
+            X, n_draws, method=method, n_transitions=n_transitions, random_state=latent_seed
+        )
         means = self._decode_grid(Z)
         return self._with_noise(means, noise_seed) if add_noise else means
 
@@ -548,15 +558,20 @@ class VAE(BaseAutoEncoder):
             with torch.no_grad():
                 scaled = model.scaler(x)
                 posterior = model.posterior(scaled)
-            u = torch.from_numpy(unit[:, place]).to(x).requires_grad_()
-            z = posterior.at(u)
-            n_draws, ones = len(u), [1] * (x.ndim - 1)
-            joint = (
-                model.log_likelihood(scaled.repeat(n_draws, *ones), z.flatten(0, 1))
-                + log_normal(z).flatten()
-            )
-            (slope,) = torch.autograd.grad(joint.sum(), u)
-            return joint.detach().unflatten(0, (n_draws, -1)).cpu(), slope.cpu()
+            joints, slopes = [], []
+            # Draws of a series are rows of the decoder, too.
+            n_once = max(1, self._rows_at_once(x.device) // len(x))
+            for u in torch.from_numpy(unit[:, place]).split(n_once):
+                u = u.to(x).requires_grad_()
+                z = posterior.at(u)
+                n_draws, ones = len(u), [1] * (x.ndim - 1)
+                joint = (
+                    model.log_likelihood(scaled.repeat(n_draws, *ones), z.flatten(0, 1))
+                    + log_normal(z).flatten()
+                )
+                slopes.append(torch.autograd.grad(joint.sum(), u)[0].cpu())
+                joints.append(joint.detach().unflatten(0, (n_draws, -1)).cpu())
+            return torch.cat(joints), torch.cat(slopes)
 
         with torch.inference_mode(False), torch.enable_grad():
             for place, found in self._by_batches(of_batch, series, double=True):

@@ -53,10 +53,12 @@ class Posterior(NamedTuple):
     factor: Tensor
 
     def at(self, unit: Tensor) -> Tensor:
-        """Points mean + L u, for u (..., B, Z) or (..., 1, Z)."""
+        """Points mean + L u, for u (..., B, Z), (..., 1, Z) or (Z,)."""
         if self.factor.ndim == 2:
             return self.mean + self.factor * unit
-        return self.mean + (self.factor @ unit.unsqueeze(-1)).squeeze(-1)
+        # Not a product with unit.unsqueeze(-1), which would copy the factors for every draw.
+        unit = unit if unit.ndim > 1 else unit.unsqueeze(0)
+        return self.mean + torch.einsum("bij,...bj->...bi", self.factor, unit)
 
     def log_diagonal(self) -> Tensor:
         """Logarithm of the diagonal of L, (B, Z)."""

@@ -163,6 +163,7 @@ class BaseEncoder(
 
     def _bounds(self, series: np.ndarray) -> np.ndarray:
         """Log N - InfoNCE of each loss over series (n, C, L), with candidates from all of them."""
+        check_count(self.n_negatives, "n_negatives")  # which may have changed since `fit`
         steps = self.model_.steps()
         drawn = [self._candidates(series, loss) if k > 0 else None for loss, k in enumerate(steps)]
         totals = np.zeros(len(steps))
@@ -188,15 +189,20 @@ class BaseEncoder(
         with torch.inference_mode():
             for _, found in self._by_batches(sums, series):
                 totals += found
-        # One of the candidates makes room for the positive.
-        n_choices = [1 if given is None else len(given.places) for given in drawn]
+        n_choices = [self._count_choices(len(series), loss) for loss in range(len(steps))]
         return np.log(n_choices) - totals / len(series)
+
+    def _count_choices(self, n_series: int, loss: int) -> int:
+        """Frames that the right one is told from, and itself: a candidate makes room for it."""
+        if self.model_.steps()[loss] == 0:
+            return 1
+        return min(int(self.n_negatives) + 1, n_series * self.model_.loss_frames[loss])
 
     def _candidates(self, series: np.ndarray, loss: int) -> Candidates:
         """Frames of a loss from all over series (n, C, L), the same at every call."""
         n_frames = self.model_.loss_frames[loss]
         total = len(series) * n_frames
-        n_drawn = min(int(self.n_negatives) + 1, total)
+        n_drawn = self._count_choices(len(series), loss)
         places = np.array(random.Random(self._judge_seed).sample(range(total), n_drawn))
         rows, where = np.unique(places // n_frames, return_inverse=True)
 
@@ -281,6 +287,8 @@ class BaseEncoder(
         self._judge_seed = int(torch.randint(2**31, (), generator=generator))
         self._describe(series)
         self.mutual_information_ = self._bounds(series)
+        n_losses = len(self.mutual_information_)
+        self._n_choices = [self._count_choices(len(series), loss) for loss in range(n_losses)]
 
     # Sizes, checks ------------------------------------------------------------------------
 

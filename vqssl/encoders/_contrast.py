@@ -14,6 +14,9 @@ _TRAINING_CONTEXTS = 512
 # Contexts of a series per step of prediction when a fitted model is judged, evenly spaced.
 _JUDGED_CONTEXTS = 32
 
+# Logits that judging works on at a time: contexts times candidates.
+_LOGITS = 2**22
+
 
 class Predictions(nn.Module):
     """W_k of f_k(z, c) = exp(z^T W_k c), a matrix for each step k = 1..K.
@@ -175,7 +178,10 @@ def judged_contrast(
         place = (first + series) * n_frames + times + step  # (B, T)
         predicted = predictions(context[:, times].flatten(0, 1), step)
         positive = frames[:, times + step].flatten(0, 1)
-        loss = contrast(predicted, positive, place.flatten(), candidates)
+        n_once = max(1, _LOGITS // len(candidates.places))
+        whole = (predicted, positive, place.flatten())
+        parts = zip(*(of.split(n_once) for of in whole), strict=True)
+        loss = torch.cat([contrast(p, right, at, candidates) for p, right, at in parts])
         losses.append(loss.unflatten(0, place.shape).mean(1))
     return torch.stack(losses).mean(0)
 

@@ -142,9 +142,10 @@ class CPCEncoder(BaseEncoder):
         The network with its prediction matrices, on the CPU in evaluation mode.
     mutual_information_ : ndarray of shape (1,), float64
         Lower bound of what a context tells of the frame k steps ahead, in nats:
-        log N minus InfoNCE, with N = `n_negatives` + 1 choices, mean over steps k and over the
-        training set (10,000 series of a larger one; up to 32 times of each). It cannot exceed
-        log N, and says little once it is near; 0 where there is nothing to predict.
+        log N minus InfoNCE, with N = `n_negatives` + 1 choices, or all frames of the training
+        set where it has fewer; mean over steps k and over the training set (10,000 series of a
+        larger one; up to 32 times of each). It cannot exceed log N, and says little once it is
+        near; 0 where there is nothing to predict.
     variance_per_dimension_ : ndarray of shape (n_layers, code_dim), float64
         Variance of each dimension of the frames of each layer, over series and time.
     active_units_ : ndarray of shape (n_layers,), int64

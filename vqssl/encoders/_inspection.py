@@ -116,7 +116,10 @@ class InspectionMixin:
             raise TypeError(f"frames must hold real numbers; got an array of {frames.dtype}.")
         if not np.isfinite(frames).all():
             raise ValueError("frames must be finite; got NaN or infinity.")
-        decoder = self._decoders().of_layer[layer]
+        return self._decode_frames(self._decoders(), frames, layer)
+
+    def _decode_frames(self, decoders: Decoders, frames: np.ndarray, layer: int) -> np.ndarray:
+        decoder = decoders.of_layer[layer]
 
         def decode(model: EncoderModel, z: Tensor) -> Tensor:
             return model.scaler.inverse(decoder.to(z.device)(z))
@@ -217,13 +220,16 @@ class InspectionMixin:
             raise TypeError(f"units must be whole numbers; got {units!r}.")
         if ((units < 0) | (units >= frames.shape[2])).any():
             raise ValueError(f"units must lie in [0, {frames.shape[2]}); got {units.tolist()}.")
-        deviation = np.sqrt(self.variance_per_dimension_[self._check_layer(layer)])
+        number = self._check_layer(layer)
+        decoders = self._decoders()
+        deviation = np.sqrt(self.variance_per_dimension_[number])
+        shifts = np.linspace(-span, span, n_steps)[:, None]
         result = np.empty((len(frames), len(units), n_steps, *self.input_shape_), np.float32)
         for j, unit in enumerate(units):
-            for k, shift in enumerate(np.linspace(-span, span, n_steps)):
-                moved = frames.copy()
-                moved[:, :, unit] += np.float32(shift * deviation[unit])
-                result[:, j, k] = self.decode(moved, layer)
+            moved = np.repeat(frames[:, None], n_steps, axis=1)  # (n, n_steps, N, D)
+            moved[..., unit] += (shifts * deviation[unit]).astype(np.float32)
+            series = self._decode_frames(decoders, moved.reshape(-1, *frames.shape[1:]), number)
+            result[:, j] = series.reshape(len(frames), n_steps, *self.input_shape_)
         return result
 
     @property

@@ -14,7 +14,8 @@ from vqssl.plots._panels import Panels, count_columns, panels, width_of
 class TraversalDisplay:
     """A series whose latent is moved in one dimension at a time.
 
-    Every panel is a dimension; colours go from the lowest value it was set to, to the highest.
+    Every panel is a dimension; colours go from the lowest value it was set to, or shift, to the
+    highest.
     A dimension that changes nothing is not in use. Of images every row is a dimension.
 
     Parameters
@@ -29,6 +30,9 @@ class TraversalDisplay:
         set.
     nats : array-like of shape (n_dims,), default=None
         What the encoder says in each dimension.
+    shifted : bool, default=False
+        Whether dimensions were shifted by these values, as an encoder's of frames are, and not
+        set to them.
 
     Attributes
     ----------
@@ -51,11 +55,19 @@ class TraversalDisplay:
     (2, 7)
     """
 
-    def __init__(self, grid: Any, dims: Any = None, span: float = 2.0, nats: Any = None) -> None:
+    def __init__(
+        self,
+        grid: Any,
+        dims: Any = None,
+        span: float = 2.0,
+        nats: Any = None,
+        shifted: bool = False,
+    ) -> None:
         self.grid = grid
         self.dims = dims
         self.span = span
         self.nats = nats
+        self.shifted = shifted
 
     @classmethod
     def from_estimator(
@@ -66,24 +78,28 @@ class TraversalDisplay:
         n_dims: int = 6,
         n_steps: int = 7,
         span: float = 2.0,
+        layer: int | None = None,
         ax: Any = None,
     ) -> Self:
         """Move dimensions of the latent of a series.
 
         Parameters
         ----------
-        autoencoder : fitted VAE or AutoEncoder
-            With ``traverse``.
+        autoencoder : fitted VAE, AutoEncoder, CPCEncoder or GreedyInfoMaxEncoder
+            With ``traverse``; an encoder with decoders (`fit_decoder`).
         X : array-like of shape (1, n_timepoints), (1, n_channels, n_timepoints) or \
 (1, n_channels, height, width)
             The series to start from; of several the first.
         n_dims : int, default=6
             Dimensions to draw, at most: those that the encoder says most in
-            (``kl_per_dimension_``), or without that, those that change the series most.
+            (``kl_per_dimension_``), or without that, those that change the series most; units of
+            a `CPCEncoder` or `GreedyInfoMaxEncoder` by ``rank_units``.
         n_steps : int, default=7
-            Values that a dimension is set to.
+            Values that a dimension is set to, or shifted by.
         span : float, default=2.0
             How far they go on either side of the mean, in deviations over the training set.
+        layer : int or None, default=None
+            Layer of an encoder; None is its last. An autoencoder has none.
         ax : Axes, array of Axes or None, default=None
             Where to draw; see `plot`.
 
@@ -99,7 +115,18 @@ class TraversalDisplay:
         check_estimator(autoencoder, "autoencoder", "traverse", such_as="VAE()")
         as_series(X, "X")
         n_dims = check_count(n_dims, "n_dims")
-        moved = autoencoder.traverse(np.asarray(X)[:1], n_steps=n_steps, span=span)[0]
+        options = {"n_steps": n_steps, "span": span}
+        first = np.asarray(X)[:1]
+        if hasattr(autoencoder, "rank_units"):
+            units = autoencoder.rank_units(layer)[:n_dims]
+            moved = autoencoder.traverse(first, layer, units, **options)[0]
+            return cls(moved, units, span, shifted=True).plot(ax)
+        if layer is not None:
+            raise ValueError(
+                f"layer must be None for {type(autoencoder).__name__}, which has one latent; got "
+                f"{layer!r}."
+            )
+        moved = autoencoder.traverse(first, **options)[0]
         nats = getattr(autoencoder, "kl_per_dimension_", None)
         busy = moved.reshape(len(moved), n_steps, -1).var(1).sum(1) if nats is None else nats
         dims = np.argsort(-np.asarray(busy), kind="stable")[:n_dims]
@@ -168,7 +195,7 @@ class TraversalDisplay:
             panel.set_xlabel("time point")
         for panel in grid.axes[:, 0]:
             panel.set_ylabel("value")
-        label = "latent set to (deviations from its mean)"
+        label = self._label
         is_wide = grid.width > 5
         grid.figure.colorbar(
             color_of,
@@ -189,5 +216,9 @@ class TraversalDisplay:
             grid.title(panel, name)
         last = grid.axes[-1, 0]
         last.set_xticks(width * (np.arange(len(values)) + 0.5) - 0.5, [f"{v:+.1f}" for v in values])
-        last.set_xlabel("latent set to (deviations from its mean)")
+        last.set_xlabel(self._label)
         return grid
+
+    @property
+    def _label(self) -> str:
+        return "shifted by (deviations)" if self.shifted else "set to (deviations from the mean)"

@@ -61,11 +61,10 @@ def _of_autoencoder(model: Any, sets: Sets) -> Section:
 
 def _of_encoder(model: Any) -> Section:
     nats = model.mutual_information_.tolist()
-    most = float(np.log(model.n_negatives + 1))
     names = ["contexts"] if len(nats) == 1 else [f"module {i}" for i in range(len(nats))]
     rows = [
         measure(name, "of the frames to come", f"{short(bound)} nats", f"{short(most)} nats")
-        for name, bound in zip(names, nats, strict=True)
+        for name, bound, most in zip(names, nats, np.log(model._n_choices).tolist(), strict=True)
     ]
     lead = (
         "The encoder learns to tell which of several frames comes next. What it then knows of the "

@@ -20,8 +20,8 @@ from vqssl.quantizers._base import quantize
 from vqssl.tokenizers._base import BaseTokenizer, TokenModel, cells
 from vqssl.tokenizers._differences import ReconstructionLoss
 
-# Series whose latents the codebook starts on.
-_CODEBOOK_SAMPLE = 512
+# Series whose latents the codebook starts on, at most, and numbers in them.
+_CODEBOOK_SAMPLE, _CODEBOOK_NUMBERS = 512, 2**22
 
 
 class VQVAE(TokenModel):
@@ -140,7 +140,8 @@ class _VQBase(BaseTokenizer):
     def _start(self, model: nn.Module, series: np.ndarray, generator: torch.Generator) -> None:
         assert isinstance(model, TokenModel)
         model.scaler.start(series)
-        order = torch.randperm(len(series), generator=generator)[:_CODEBOOK_SAMPLE].numpy()
+        n_started = min(_CODEBOOK_SAMPLE, max(1, _CODEBOOK_NUMBERS // series[0].size))
+        order = torch.randperm(len(series), generator=generator)[:n_started].numpy()
         sample = torch.from_numpy(np.asarray(series[np.sort(order)], dtype=np.float32))
         with torch.no_grad():
             model.start(sample, generator)
