@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
 from tests.generators.stubs import SymbolTokenizer, draw_symbols
-from vqssl import MaskGITGenerator, VQTokenizer
+from vqssl import MaskGITGenerator, SSLVQTokenizer, VQTokenizer
 from vqssl._average import WeightAverage
 from vqssl.backbones import ConvBackbone
 
@@ -20,6 +20,21 @@ SMALL = {
     "device": "cpu",
     "random_state": 0,
 }
+
+
+def test_a_history_that_goes_on_has_all_columns_in_all_periods():
+    X = np.random.default_rng(0).normal(size=(20, 16)).cumsum(1)
+    options = {"max_iter": 6, "batch_size": 8, "device": "cpu", "random_state": 0}
+    tokenizer = VQTokenizer(8, validation_fraction=0.3, **options).fit(X)
+    held_out = tokenizer.history_["valid_loss"]
+    history = tokenizer.partial_fit(X).history_
+    assert {len(column) for column in history.values()} == {len(history["step"])}
+    assert history["valid_loss"][: len(held_out)] == held_out
+    assert np.isnan(history["valid_loss"][len(held_out) :]).all()
+    tokenizer = SSLVQTokenizer(8, **options).partial_fit(X[:1]).partial_fit(X)
+    contrast = tokenizer.history_["ssl_contrast"]
+    assert np.isnan(contrast[0])
+    assert np.isfinite(contrast[1:]).all()
 
 
 def test_the_average_of_weights_is_the_recursion_by_hand():

@@ -3,11 +3,13 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.testing import assert_array_equal
 
 from vqssl._windows import pad_series, sliding_windows
 from vqssl.tokenizers import VQTokenizer
@@ -79,6 +81,23 @@ def test_padding_what_is_padded_changes_nothing(series):
 def test_any_real_dtype_is_padded(dtype):
     X, _ = pad_series([np.ones(2, dtype), np.ones(3, dtype)])
     np.testing.assert_array_equal(X, [[1, 1, 0], [1, 1, 1]])
+
+
+def test_what_is_masked_is_missing():
+    masked = np.ma.array([1.0, 999.0, 3.0], mask=[False, True, False])
+    with pytest.raises(ValueError, match="NaN"):
+        pad_series([masked])
+    assert_array_equal(sliding_windows(masked, 3), [[1.0, np.nan, 3.0]])
+
+
+def test_a_tensor_may_have_a_dtype_that_numpy_lacks():
+    X, _ = pad_series([torch.tensor([1.0, 2.0], dtype=torch.bfloat16)])
+    assert_array_equal(X, [[1.0, 2.0]])
+
+
+def test_a_data_frame_is_no_list_of_series():
+    with pytest.raises(TypeError, match="series must be a list of arrays; got a data frame"):
+        pad_series(pd.DataFrame(np.zeros((2, 3))))
 
 
 def test_padding_takes_lists_tensors_tuples_and_generators():

@@ -452,9 +452,10 @@ class TorchEstimator(CallbackSupportMixin, BatchInference, ModelState):
         history = read_history(net)
         if taken > 0:
             history["step"] = [taken + step for step in history["step"]]
-            history = {name: [*self.history_.get(name, []), *history[name]] for name in history}
+            history = _joined(self.history_, history)
         self.history_ = history
         self.n_iter_ = taken + net.steps_
+        self._n_steps_planned = taken + net.max_iter
         self._finish(subsample, generator, go_on=taken > 0)
 
     @contextlib.contextmanager
@@ -548,6 +549,19 @@ class TorchEstimator(CallbackSupportMixin, BatchInference, ModelState):
 
     def _check_is_fitted(self) -> None:
         check_is_fitted(self)
+
+
+def _joined(
+    before: dict[str, list[float]], after: dict[str, list[float]]
+) -> dict[str, list[float]]:
+    """Columns of two histories one behind the other, NaN where one of them lacks a column."""
+    columns = {}
+    for name in before | after:
+        parts = [
+            history.get(name, [math.nan] * len(history["step"])) for history in (before, after)
+        ]
+        columns[name] = [*parts[0], *parts[1]]
+    return columns
 
 
 def spread_classes(labels: np.ndarray) -> np.ndarray:

@@ -131,7 +131,8 @@ def refuse_unequal_lengths(X: Any, name: str = "X") -> None:
     elif getattr(getattr(X, "dtype", None), "kind", None) == "O" and len(X.shape) == 1:
         raise ValueError(
             f"{name} must be an array of numbers; got one of {X.shape[0]} objects. If each is a "
-            "series, pass np.stack of it, or vqssl.pad_series of it where their lengths differ."
+            f"series, pass np.stack({name}), or vqssl.pad_series({name}) where their lengths "
+            "differ."
         )
 
 

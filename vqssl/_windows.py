@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
+from vqssl._input import off_torch
 from vqssl._validation import check_count
 
 
@@ -55,6 +55,11 @@ def pad_series(series: Iterable[Any]) -> tuple[np.ndarray, np.ndarray]:
     >>> X[1, ..., : lengths[1]]
     array([4., 5.], dtype=float32)
     """
+    if hasattr(series, "columns"):
+        raise TypeError(
+            "series must be a list of arrays; got a data frame, whose rows are of one length. Pass "
+            "series.to_numpy() to an estimator."
+        )
     try:
         arrays = [_real_array(item, f"series[{i}]") for i, item in enumerate(series)]
     except TypeError as error:
@@ -148,10 +153,8 @@ def sliding_windows(x: Any, length: int, step: int | None = None) -> np.ndarray:
 
 def _real_array(value: Any, name: str) -> np.ndarray:
     """Return an array of real numbers, without copying one."""
-    if isinstance(value, Tensor):
-        value = value.detach().cpu()
     try:
-        array = np.asarray(value)
+        array = np.asarray(off_torch(value, name))
     except ValueError as error:
         raise ValueError(
             f"{name} must have shape (length,) or (n_channels, length); got channels of unequal "

@@ -95,6 +95,38 @@ def test_a_missing_number_becomes_nan(tmp_path, cell):
     assert_array_equal(read_series(path)[0], [[1, np.nan, 2], [3, 4, 5]])
 
 
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1", "-2", "+3"], [1, -2, 3]),
+        (["1.0", "2.0", "10."], [1, 2, 10]),
+        (["07", "10", "2"], [7, 10, 2]),
+        (["1_0", "10", "2"], ["1_0", "10", "2"]),
+        (["007", "7", "8"], ["007", "7", "8"]),
+        (["1.5", "2", "3"], ["1.5", "2", "3"]),
+        (["1", "2", str(2**64)], ["1", "2", str(2**64)]),
+    ],
+)
+def test_labels_that_differ_stay_different(tmp_path, cells, expected):
+    text = "".join(f"0.5,1,{cell}\n" for cell in cells)
+    assert read_series(write(tmp_path / "x.csv", text), target=-1)[1].tolist() == expected
+
+
+def test_a_first_line_of_numbers_and_text_is_not_taken_for_names(tmp_path):
+    path = write(tmp_path / "x.csv", "1,N/A,3\n3,4,5\n")
+    assert_array_equal(read_series(path)[0], [[1, np.nan, 3], [3, 4, 5]])
+    path = write(tmp_path / "x.csv", "1,-,3\n3,4,5\n")
+    with pytest.raises(ValueError, match="line 1: '-' is no number, but others of the line are"):
+        read_series(path)
+    assert_array_equal(read_series(path, header=True)[0], [[3, 4, 5]])
+
+
+@pytest.mark.parametrize("target", [1.0, True])
+def test_a_target_is_a_name_or_a_position(tmp_path, target):
+    with pytest.raises(TypeError, match=f"target must be None, a name or .* got {target}"):
+        read_series(write(tmp_path / "x.csv", "1,2\n"), target=target)
+
+
 def test_labels_are_integers_where_all_are(tmp_path):
     path = write(tmp_path / "steps.csv", "1,2,07\n3,4,-1\n")
     labels = read_series(path, target=-1)[1]

@@ -2,8 +2,10 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
+from sklearn.base import clone
 
 from vqssl import CPCEncoder, GreedyInfoMaxEncoder
 from vqssl.evaluation import rate_distortion
@@ -280,6 +282,31 @@ def test_traversal_lines_are_what_traverse_gives_the_busiest_dimensions_first(fi
     assert list(display.dims) == list(np.argsort(-fitted.vae.kl_per_dimension_)[:2])
     for dim, lines in zip(display.dims, display.lines_, strict=True):
         assert np.array_equal([line.get_ydata() for line in lines], grid[dim])
+
+
+@pytest.mark.filterwarnings("error")
+def test_data_frames_keep_their_names(fitted):
+    frame = pd.DataFrame(fitted.X[:, 0] if fitted.X.ndim == 3 else fitted.X).add_prefix("t")
+    tokenizer = clone(fitted.tokenizer).fit(frame)
+    for display in (ReconstructionDisplay, TokenDisplay):
+        shown = display.from_estimator(tokenizer, frame, random_state=0)
+        assert isinstance(shown.X, np.ndarray)
+
+
+def test_masked_series_are_not_drawn_as_they_lie_under_the_mask(fitted):
+    masked = np.ma.array(fitted.X)
+    masked[0, ..., 3] = np.ma.masked
+    with pytest.raises(ValueError, match="X must hold finite numbers"):
+        ReconstructionDisplay.from_estimator(fitted.tokenizer, masked)
+
+
+def test_what_knows_no_classes_is_not_asked_for_them(fitted):
+    with pytest.raises(ValueError, match="y must be None: this VAE was fitted without classes"):
+        GenerationDisplay.from_estimator(fitted.vae, fitted.X, fitted.y)
+    gaps = fitted.X.copy()
+    gaps[..., :4] = np.nan
+    with pytest.raises(ValueError, match=r"y must hold \d+ labels"):
+        ImputationDisplay.from_estimator(fitted.generator, gaps, fitted.y[:3])
 
 
 @pytest.mark.parametrize("encoder", [CPCEncoder, GreedyInfoMaxEncoder])

@@ -1,12 +1,15 @@
 """What a call of report does beside the page: errors before any work, nothing left behind."""
 
+import copy
 import pathlib
+import re
 import subprocess
 import sys
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -31,6 +34,24 @@ def test_the_path_is_returned_and_an_earlier_file_replaced(path, models, series)
     assert isinstance(found, pathlib.Path)
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_steps_may_be_chosen_by_the_number_of_series(path, models, series):
+    classifier = copy.deepcopy(models.classifier).set_params(max_iter="auto")
+    report(classifier, *series.split[:2], path=path, random_state=0)
+    assert "10 of 10" in path.read_text(encoding="utf-8")
+
+
+def test_what_is_masked_is_missing(path, models, series):
+    X, y = series.split[:2]
+    masked = np.ma.array(np.where(np.arange(24)[:, None] == 3, 1e6, X), mask=False)
+    masked[3] = np.ma.masked
+    report(models.classifier, masked, y, path=path, random_state=0)
+    frame = pd.DataFrame(np.where(np.arange(24)[:, None] == 3, np.nan, X)).astype("Float64")
+    other = path.with_name("other.html")
+    report(models.classifier, frame, y, path=other, random_state=0)
+    for file in (path, other):
+        assert re.search(r"missing values.{0,80}?>1<", file.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,8 @@ NOT_FOUND = {
     "no information": no_information([0.3, 0.1]),
     # Begins at .552.
     "guessing": no_better_than_guessing(65, 100, 0.5, "SVC"),
+    "all right": no_better_than_guessing(20, 20, 0.95, "SVC"),
+    "a single class": no_better_than_guessing(9, 10, 1.0, "SVC"),
     # Four of four: p = 2^-4.
     "neighbours": worse_than_neighbours(*answers(80, 0, 4, 16), "SVC"),
     "neighbours that agree": worse_than_neighbours(*answers(8, 0, 0, 2), "SVC"),

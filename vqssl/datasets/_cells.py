@@ -1,13 +1,17 @@
 """Cells of text files: numbers, missing ones and labels."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 import numpy as np
 
 # Texts that stand for a missing number, in lower case.
-_MISSING = ("", "?", "na", "nan", "null")
+_MISSING = ("", "?", "na", "n/a", "#n/a", "nan", "null")
+
+# Python takes more for one, such as 1_0 for 10.
+_WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
 
 
 @contextlib.contextmanager
@@ -60,9 +64,11 @@ def _is_missing(cell: str) -> bool:
 
 
 def as_labels(cells: Sequence[str]) -> np.ndarray:
-    """Return labels as int64 where all are whole numbers, else as text."""
+    """Return labels as int64 where all are whole numbers, else as text; none become one."""
     cells = [cell.strip() for cell in cells]
-    try:
-        return np.array([int(cell) for cell in cells], dtype=np.int64)
-    except (ValueError, OverflowError):
-        return np.array(cells)
+    if all(_WHOLE.fullmatch(cell) for cell in cells):
+        whole = [int(cell.partition(".")[0]) for cell in cells]
+        if len(set(whole)) == len(set(cells)):
+            with contextlib.suppress(OverflowError):
+                return np.array(whole, dtype=np.int64)
+    return np.array(cells)

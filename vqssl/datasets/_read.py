@@ -1,5 +1,6 @@
 """Series and labels from files: .npz, .ts, .csv, .tsv, .parquet."""
 
+import numbers
 import os
 import zipfile
 from pathlib import Path
@@ -42,8 +43,8 @@ def read_series(
         ``.npz``.
     header : bool, default=None
         Whether the first line of a ``.csv`` or ``.tsv`` has names. None looks: it has, where
-        something in it outside the column of labels is no number, or where it counts 0, 1, 2, as
-        data frames without names do.
+        most of it outside the column of labels is no number, or where it counts 0, 1, 2, as data
+        frames without names do; where some of it is no number, that is an error.
     split : {"train", "test"}, default=None
         Which part of an ``.npz`` with both; None is ``X``.
 
@@ -53,7 +54,8 @@ def read_series(
 (n_samples, n_channels, n_timepoints) or (n_samples, n_channels, height, width)
         Arrays of an ``.npz`` as they are; else float64, NaN where a number is missing.
     y : ndarray of shape (n_samples,) or None
-        Labels of a text file are int64 where all are whole numbers, else text; numbers to predict
+        Labels of a text file are int64 where all are whole numbers, such as 7 or 7.0, and
+        different ones stay different (not 7 beside 07), else text; numbers to predict
         (``@targetLabel`` of a ``.ts``) are float64.
 
     Raises
@@ -61,6 +63,8 @@ def read_series(
     ValueError
         If the ending is another, an option does not suit it, or the file is not what its ending
         says; with the line where there is one.
+    TypeError
+        If `target` is no text and no integer.
     OSError
         If the file cannot be read.
     ImportError
@@ -83,6 +87,9 @@ def read_series(
     ((1, 3), ['walk'])
     """
     name = os.fspath(path)
+    is_place = isinstance(target, numbers.Integral) and not isinstance(target, bool)
+    if target is not None and not (is_place or isinstance(target, str)):
+        raise TypeError(f"target must be None, a name or a position from 0; got {target!r}.")
     suffix = Path(name).suffix.lower()
     if suffix not in _SUFFIXES:
         raise ValueError(f"{name} must end in {', '.join(_SUFFIXES)}.")
@@ -127,7 +134,7 @@ def _read_npz(
             raise ValueError(f"{name} must hold arrays of numbers or text: {error}.") from error
     if series not in arrays:
         parts = [part for part in ("train", "test") if f"X_{part}" in names]
-        remedy = f" Choose a part with split={parts[0]!r}." if parts and split is None else ""
+        remedy = f" Choose a part: split {parts[0]!r}." if parts and split is None else ""
         raise ValueError(
             f"{name} must hold an array {series}; it holds {', '.join(names) or 'none'}.{remedy}"
         )

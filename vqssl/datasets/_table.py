@@ -29,7 +29,7 @@ def read_text_table(
         raise ValueError(f"{name} must have a series in each line; it is empty.")
     first, n_columns = rows[0][1], len(rows[0][1])
     names: list[str] | None = None
-    if _has_names(first, target) if header is None else header:
+    if _has_names(first, target, name) if header is None else header:
         names = [cell.strip() for cell in first]
         _check_names(names, name)
         del rows[0]
@@ -98,15 +98,27 @@ def read_parquet(name: str, target: str | int | None) -> tuple[np.ndarray, np.nd
     return frame.to_numpy(dtype=np.float64, na_value=np.nan), y
 
 
-def _has_names(cells: Sequence[str], target: str | int | None) -> bool:
-    """Whether the first line of a table has names."""
+def _has_names(cells: Sequence[str], target: str | int | None, name: str) -> bool:
+    """Whether the first line of a table has names.
+
+    Raises
+    ------
+    ValueError
+        If it may be a series as well.
+    """
     position = _as_position(target)
     if isinstance(target, str) and position is None:
         return True
     if position is not None and -len(cells) <= position < len(cells):
         cells = [c for i, c in enumerate(cells) if i != position % len(cells)]
-    if not all(is_number(cell) for cell in cells):
+    texts = [cell.strip() for cell in cells if not is_number(cell)]
+    if len(texts) > len(cells) / 2:
         return True
+    if texts:
+        raise ValueError(
+            f"{name}, line 1: {texts[0]!r} is no number, but others of the line are. Pass "
+            "header=True if it has names, header=False if it is a series."
+        )
     # Of a data frame whose columns have no names; its index has none, either.
     counted = [cell.strip() for cell in cells if cell.strip()]
     return len(counted) > 2 and counted == [str(i) for i in range(len(counted))]

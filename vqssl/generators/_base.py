@@ -542,7 +542,8 @@ class BaseGenerator(
             return np.full(n_samples, self._no_class, dtype=np.int64)
         if self.classes_ is None:
             raise ValueError(
-                f"y must be None: {type(self).__name__} was fitted without classes; got {y!r}."
+                f"y must be None: {type(self).__name__} was fitted without classes; got "
+                f"{_listed(np.unique(np.asarray(y).astype(str)).tolist())}."
             )
         numbers_of = {label: number for number, label in enumerate(self.classes_.tolist())}
         if self.classes_.dtype.kind == "M":

@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 
 from vqssl._validation import check_count, check_weight
-from vqssl.plots._checks import as_array, as_series, check_estimator, no_images
+from vqssl.plots._checks import as_array, as_series, check_estimator, no_images, take
 from vqssl.plots._colors import ink, ordered_map, palette
 from vqssl.plots._panels import panels
 from vqssl.plots._tokens import draw_colored, draw_strip, groups_of, no_frame_but_time
@@ -117,11 +117,11 @@ class AnomalyDisplay:
             raise TypeError(f"detector must have a tokenizer with token_spans_; got {tokenizer}.")
         scores = detector.score_samples(X)
         rows = np.argsort(scores, kind="stable")[:n_samples]
-        given = np.asarray(X)[rows]
+        given = take(X, rows)
         surprise = -detector.generator_.score_tokens(given)
         spans = tokenizer.token_spans_
         return cls(
-            scores, detector.offset_, given, surprise, spans, groups_of(tokenizer), rows
+            scores, detector.offset_, np.asarray(given), surprise, spans, groups_of(tokenizer), rows
         ).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:

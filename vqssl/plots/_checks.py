@@ -1,11 +1,13 @@
 """Checks of what displays are given, before anything is drawn."""
 
+import contextlib
 from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from vqssl._input import off_torch
 from vqssl._validation import check_count
 
 
@@ -41,9 +43,12 @@ def as_array(values: Any, name: str, *, allow_nan: bool = False) -> np.ndarray:
         If it is empty, ragged or holds infinity or, without `allow_nan`, NaN.
     """
     try:
-        array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+        array = np.asarray(off_torch(values, name))
     except ValueError as error:
         raise ValueError(f"{name} must be an array, with rows of one length; {error}.") from error
+    if array.dtype.kind == "O":  # such as numbers of pandas that may be missing
+        with contextlib.suppress(TypeError, ValueError):
+            array = array.astype(np.float64)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers; got an array of {array.dtype}.")
     if array.size == 0:
@@ -68,6 +73,11 @@ def as_series(X: Any, name: str, *, allow_nan: bool = False) -> np.ndarray:
             f"n_timepoints) or (n_samples, n_channels, height, width); got {array.shape}."
         )
     return array[:, None] if array.ndim == 2 else array
+
+
+def take(X: Any, rows: Any) -> Any:
+    """Return some series of an array, or of a data frame with the names of its columns."""
+    return X.iloc[rows] if hasattr(X, "iloc") else np.asarray(off_torch(X))[rows]
 
 
 def check_same_shape(array: np.ndarray, name: str, other: np.ndarray, other_name: str) -> None:

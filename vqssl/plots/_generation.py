@@ -76,7 +76,7 @@ class GenerationDisplay:
         Parameters
         ----------
         generator : fitted generator
-            With ``sample``.
+            With ``sample``, and ``classes_`` to be asked for classes.
         X : array-like of shape (n, n_timepoints), (n, n_channels, n_timepoints) or \
 (n, n_channels, height, width)
             Real series.
@@ -103,6 +103,10 @@ class GenerationDisplay:
         check_estimator(generator, "generator", "sample", such_as="MaskGITGenerator()")
         series = as_series(X, "X")
         n_samples = check_count(n_samples, "n_samples")
+        if y is not None and getattr(generator, "classes_", None) is None:
+            raise ValueError(
+                f"y must be None: this {type(generator).__name__} was fitted without classes."
+            )
         y_drawn = None
         if y is not None:
             y_drawn = np.repeat(np.unique(as_labels(y, "y", len(series))), n_samples)

@@ -5,7 +5,15 @@ from typing import Any, Self
 import numpy as np
 
 from vqssl._validation import check_count
-from vqssl.plots._checks import as_array, as_series, check_estimator, check_same_shape, choose
+from vqssl.plots._checks import (
+    as_array,
+    as_labels,
+    as_series,
+    check_estimator,
+    check_same_shape,
+    choose,
+    take,
+)
 from vqssl.plots._colors import ink, palette
 from vqssl.plots._images import color_scale, show_image
 from vqssl.plots._panels import Panels, count_columns, panels, width_of
@@ -107,17 +115,20 @@ class ImputationDisplay:
         check_estimator(generator, "generator", "impute", such_as="MaskGITGenerator()")
         series = as_series(X, "X", allow_nan=True)
         n_draws = check_count(n_draws, "n_draws")
+        labels = None if y is None else as_labels(y, "y", len(series))
         if X_true is not None:
             check_same_shape(as_series(X_true, "X_true"), "X_true", series, "X")
         has_gap = np.flatnonzero(np.isnan(series).any(tuple(range(1, series.ndim))))
         if len(has_gap) == 0:
             raise ValueError("X must have NaN where something is missing; no series has.")
         rows = has_gap[choose(len(has_gap), n_samples, random_state)]
-        given = np.asarray(X)[rows]
-        labels = None if y is None else np.asarray(y)[rows]
-        draws = generator.impute(given, n_draws, y=labels, random_state=random_state)
+        given = take(X, rows)
+        draws = generator.impute(
+            given, n_draws, y=None if labels is None else labels[rows], random_state=random_state
+        )
+        given = np.asarray(given)
         draws = np.asarray(draws).reshape(n_draws, *given.shape)
-        truth = None if X_true is None else np.asarray(X_true)[rows]
+        truth = None if X_true is None else np.asarray(take(X_true, rows))
         return cls(given, draws, truth, rows).plot(ax)
 
     def plot(self, ax: Any = None, *, n_lines: int = 6) -> Self:

@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from vqssl._seed import spawn_seeds
-from vqssl.plots._checks import as_array, as_labels, as_series, check_estimator, choose
+from vqssl.plots._checks import as_array, as_labels, as_series, check_estimator, choose, take
 from vqssl.plots._colors import MARKERS, PALETTE, ink, palette
 from vqssl.plots._panels import panels
 
@@ -266,9 +266,8 @@ def _check_method(method: Any) -> None:
 
 def _some(X: Any, y: Any, name: str, n: int, random_state: Any) -> tuple[np.ndarray, Any]:
     """Some series and their classes."""
-    X = np.asarray(X)
     rows = choose(len(X), n, random_state)
-    return X[rows], None if y is None else as_labels(y, name, len(X))[rows]
+    return take(X, rows), None if y is None else as_labels(y, name, len(X))[rows]
 
 
 def _as_rows(Z: Any, name: str) -> np.ndarray:

@@ -4,7 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from vqssl.plots._checks import as_series, check_estimator, check_same_shape, choose
+from vqssl.plots._checks import as_series, check_estimator, check_same_shape, choose, take
 from vqssl.plots._colors import ink, palette
 from vqssl.plots._images import color_scale, show_image
 from vqssl.plots._panels import Panels, count_columns, panels, width_of
@@ -91,13 +91,13 @@ class ReconstructionDisplay:
         offers = ["reconstruct"] if hasattr(estimator, "reconstruct") else ["encode", "decode"]
         check_estimator(estimator, "estimator", *offers, such_as="VQTokenizer()")
         as_series(X, "X")
-        given = np.asarray(X)
-        rows = choose(len(given), n_samples, random_state)
+        rows = choose(len(X), n_samples, random_state)
+        given = take(X, rows)
         if hasattr(estimator, "reconstruct"):
-            reconstruction = estimator.reconstruct(given[rows])
+            reconstruction = estimator.reconstruct(given)
         else:
-            reconstruction = estimator.decode(estimator.encode(given[rows]))
-        return cls(given[rows], reconstruction, rows).plot(ax)
+            reconstruction = estimator.decode(estimator.encode(given))
+        return cls(np.asarray(given), reconstruction, rows).plot(ax)
 
     @classmethod
     def from_predictions(

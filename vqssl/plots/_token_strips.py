@@ -4,7 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from vqssl.plots._checks import as_array, as_series, check_estimator, choose
+from vqssl.plots._checks import as_array, as_series, check_estimator, choose, take
 from vqssl.plots._colors import code_colors
 from vqssl.plots._images import color_scale, show_image
 from vqssl.plots._panels import Panels, count_columns, no_frame, panels
@@ -123,12 +123,12 @@ class TokenDisplay:
         offers = ("encode", "code_sizes_", "token_spans_")
         check_estimator(tokenizer, "tokenizer", *offers, such_as="VQTokenizer()")
         as_series(X, "X")
-        given = np.asarray(X)
-        rows = choose(len(given), n_samples, random_state)
+        rows = choose(len(X), n_samples, random_state)
+        given = take(X, rows)
         groups = groups_of(tokenizer)
         return cls(
-            given[rows],
-            tokenizer.encode(given[rows]),
+            np.asarray(given),
+            tokenizer.encode(given),
             tokenizer.token_spans_,
             groups,
             codebooks_of(tokenizer, len(groups)),

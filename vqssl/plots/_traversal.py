@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 
 from vqssl._validation import check_count, check_weight
-from vqssl.plots._checks import as_array, as_series, check_estimator
+from vqssl.plots._checks import as_array, as_series, check_estimator, take
 from vqssl.plots._colors import ordered_map
 from vqssl.plots._images import color_scale, mosaic, show_image
 from vqssl.plots._panels import Panels, count_columns, panels, width_of
@@ -116,7 +116,7 @@ class TraversalDisplay:
         as_series(X, "X")
         n_dims = check_count(n_dims, "n_dims")
         options = {"n_steps": n_steps, "span": span}
-        first = np.asarray(X)[:1]
+        first = take(X, slice(1))
         if hasattr(autoencoder, "rank_units"):
             units = autoencoder.rank_units(layer)[:n_dims]
             moved = autoencoder.traverse(first, layer, units, **options)[0]

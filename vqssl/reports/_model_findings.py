@@ -207,7 +207,8 @@ def no_information(nats: Sequence[float]) -> Finding | None:
 
 def no_better_than_guessing(n_right: int, n: int, majority: float, name: str) -> Finding | None:
     """A classifier whose accuracy may be that of the largest class (95 percent interval)."""
-    if interval(n_right, n)[0] > majority:
+    # One class, or no error among few: nothing is known against it.
+    if majority == 1 or n_right == n or interval(n_right, n)[0] > majority:
         return None
     return Finding(
         f"{name} is right for {percent(n_right / n)} of {n:,} series; guessing the largest class "

@@ -1,10 +1,12 @@
 """The series that a report is given: checked, and cut to what it computes with."""
 
+import contextlib
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
+from vqssl._input import off_torch
 from vqssl._validation import check_series, kind_of
 from vqssl.reports._subject import Subject
 
@@ -85,6 +87,10 @@ def _check_set(
 
 
 def _check_series(subject: Subject, X: Any, name: str) -> np.ndarray:
+    X = np.asarray(off_torch(X, name))
+    if X.dtype.kind == "O":  # such as numbers of pandas that may be missing
+        with contextlib.suppress(TypeError, ValueError):
+            X = X.astype(np.float64)
     series = check_series(X, subject.name, allow_gaps=True, name=name)
     expected = subject.input_shape
     if series.shape[1:] != expected:

@@ -21,8 +21,9 @@ def training_section(subject: Subject) -> Section | None:
     pictures: list[Picture] = []
     for name, part in trained.items():
         loss = part.history_["loss"]
-        rules += [falling_loss(loss, part.n_iter_, part.max_iter, name), risen_loss(loss, name)]
-        steps = f"{part.n_iter_:,} of {part.max_iter:,}"
+        planned = part._n_steps_planned
+        rules += [falling_loss(loss, part.n_iter_, planned, name), risen_loss(loss, name)]
+        steps = f"{part.n_iter_:,} of {planned:,}"
         rows.append([name, steps, f"{short(loss[0])} to {short(loss[-1])}"])
         pictures.append(_picture(name, part))
     lead = (
