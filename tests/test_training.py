@@ -9,6 +9,7 @@ from torch import nn
 from tests.generators.stubs import SymbolTokenizer, draw_symbols
 from vqssl import MaskGITGenerator, SSLVQTokenizer, VQTokenizer
 from vqssl._average import WeightAverage
+from vqssl._training import Stopping
 from vqssl.backbones import ConvBackbone
 
 SERIES = np.random.default_rng(0).normal(size=(12, 16)).cumsum(1)
@@ -22,6 +23,30 @@ SMALL = {
 }
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"gradient_clip": -1.0}, ValueError, "gradient_clip must be a finite number above 0"),
+        ({"gradient_clip": 0.0}, ValueError, "gradient_clip must be a finite number above 0"),
+        ({"patience": "x"}, TypeError, "patience must be an integer"),
+        ({"lr": 0.1}, ValueError, "net_params must leave lr to the estimator"),
+        ({"batch_size": 0}, ValueError, "net_params must leave batch_size to the estimator"),
+        ({"precision": "float16"}, ValueError, "net_params must leave precision to"),
+    ],
+)
+def test_options_of_the_net_are_checked(options, error, match):
+    X = np.zeros((8, 16))
+    with pytest.raises(error, match=match):
+        VQTokenizer(8, max_iter=2, net_params=options).fit(X)
+
+
+def test_a_negative_loss_that_rises_does_not_count_as_falling():
+    stopping = Stopping(patience=3)
+    for best in (-100.0, 100.0):
+        assert stopping._calc_new_threshold(best) == best - 0.01
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_history_that_goes_on_has_all_columns_in_all_periods():
     X = np.random.default_rng(0).normal(size=(20, 16)).cumsum(1)
     options = {"max_iter": 6, "batch_size": 8, "device": "cpu", "random_state": 0}

@@ -20,6 +20,7 @@ from vqssl._conditions import describe, describe_array, drop, without_places
 from vqssl._inference import BatchInference
 from vqssl._parts import refuse_nested_names
 from vqssl._persistence import current_versions
+from vqssl._precision import check_precision
 from vqssl._processes import Processes, current_processes
 from vqssl._progress import Bar, Display, Figure, Lines, Silence
 from vqssl._seed import initialise, make_generator, materialise, spawn_seeds
@@ -30,13 +31,12 @@ from vqssl._training import (
     Progress,
     TermNet,
     check_callbacks,
+    check_options,
     check_resumable,
     read_history,
     unfitted,
 )
-from vqssl._validation import check_count, check_probability, check_weight
-
-PRECISIONS = ("bfloat16", "float32")
+from vqssl._validation import check_count, check_probability, check_weight, warn_user
 
 # Series from which statistics of the training set are taken, so cost does not grow with n.
 STATISTICS_SAMPLE = 10_000
@@ -58,8 +58,9 @@ _SHARED_TYPES: dict[str, list[Any]] = {
 
 # Arguments of the net that follow from the estimator's own parameters.
 _OWNED = {
-    "callbacks", "checkpoint", "device", "generator", "max_epochs", "max_iter", "module",
-    "n_stages", "one_pass", "order", "period", "processes", "train_split", "validation_data",
+    "batch_size", "callbacks", "checkpoint", "device", "generator", "lr", "max_epochs", "max_iter",
+    "module", "n_stages", "one_pass", "order", "period", "precision", "processes", "train_split",
+    "validation_data",
 }  # fmt: skip
 
 
@@ -285,7 +286,8 @@ class TorchEstimator(CallbackSupportMixin, BatchInference, ModelState):
         if taken_over := sorted(_OWNED & options.keys()):
             raise ValueError(
                 f"net_params must leave {', '.join(taken_over)} to the estimator; use its own "
-                "parameters (max_iter, callbacks, validation_fraction, device)."
+                "parameters (lr, max_iter, batch_size, callbacks, validation_fraction, device, "
+                "precision)."
             )
         check_callbacks(self.callbacks)
         n_threads = check_count(options.pop("n_threads", 1), "n_threads")
@@ -498,8 +500,8 @@ class TorchEstimator(CallbackSupportMixin, BatchInference, ModelState):
         self._count_steps(1)
         check_probability(self.validation_fraction, "validation_fraction", below_one=True)
         check_count(self.verbose, "verbose", minimum=0)
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision must be 'float32' or 'bfloat16'; got {self.precision!r}.")
+        check_precision(self.precision)
+        check_options(self.net_params or {})
 
     def _split(
         self, arrays: tuple[np.ndarray, ...], generator: torch.Generator
@@ -510,6 +512,11 @@ class TorchEstimator(CallbackSupportMixin, BatchInference, ModelState):
         """
         fraction = float(self.validation_fraction)
         n = len(arrays[0])
+        if fraction > 0 and n < 4:
+            warn_user(
+                f"validation_fraction={self.validation_fraction!r} is not used: there are {n} "
+                "training series, and two of at least four are held out."
+            )
         if fraction == 0 or n < 4:
             return Rows(arrays), None
         n_held_out = min(max(2, round(fraction * n)), n - 2)

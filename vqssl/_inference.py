@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vqssl._batches import as_tensor, filled
+from vqssl._batches import FEWEST_ROWS, as_tensor, filled
 from vqssl._input import SeriesInput
 from vqssl._memory import Portions
 from vqssl._processes import current_processes
@@ -136,4 +136,6 @@ class BatchInference(SeriesInput):
                 batch = batch.double()
             return function(model, batch, place, fewest)
 
-        yield from Portions(self._rows_at_once(device), device).of(len(rows), on_device)
+        # Of few rows copies would be worked on, too; see `filled`.
+        size = max(self._rows_at_once(device), FEWEST_ROWS)
+        yield from Portions(size, device).of(len(rows), on_device)

@@ -4,6 +4,20 @@ import contextlib
 
 import torch
 
+PRECISIONS = ("bfloat16", "float32")
+
+
+def check_precision(precision: str) -> None:
+    """Check the parameter `precision`.
+
+    Raises
+    ------
+    ValueError
+        If it is none of `PRECISIONS`.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be 'float32' or 'bfloat16'; got {precision!r}.")
+
 
 def arithmetic(
     precision: str, device: torch.device

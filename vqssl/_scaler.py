@@ -125,7 +125,7 @@ def series_statistics(series: np.ndarray, per_series: bool) -> tuple[np.ndarray,
     mean, deviation : ndarray of shape (C,)
     """
     means, squares = [], []
-    for block in blocks(series, 256):
+    for block in blocks(series, min(256, max(1, _BLOCK // series[0].size))):
         points = block.reshape(*block.shape[:2], -1)
         means.append(points.mean(2, dtype=np.float64))
         squares.append(points.var(2, dtype=np.float64))

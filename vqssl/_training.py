@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,7 +20,7 @@ from vqssl._precision import arithmetic
 from vqssl._processes import Processes, digest
 from vqssl._progress import Display, Figure
 from vqssl._share import current_share, sharing
-from vqssl._validation import check_probability, warn_user
+from vqssl._validation import check_count, check_probability, check_weight, warn_user
 from vqssl._whole_norm import whole_norms
 
 Result = TypeVar("Result")
@@ -40,6 +40,22 @@ _STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights
 
 class StopTraining(Exception):
     """Raised between two periods to end training early, keeping what is learned."""
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Check those of `net_params` that skorch does not know.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If one is out of range or of the wrong type.
+    """
+    if options.get("gradient_clip") is not None:
+        check_weight(options["gradient_clip"], "gradient_clip", positive=True)
+    if options.get("average_decay") is not None:
+        check_probability(options["average_decay"], "average_decay", below_one=True)
+    if "patience" in options:
+        check_count(options["patience"], "patience")
 
 
 def parameter_groups(module: nn.Module, lr: float) -> list[dict[str, Any]]:
@@ -153,8 +169,6 @@ class TermNet(skorch.NeuralNet):
         self.n_stages = n_stages
         self.precision = precision
         self.gradient_clip = gradient_clip
-        if average_decay is not None:
-            check_probability(average_decay, "average_decay", below_one=True)
         self.average_decay = average_decay
         self.patience = patience
         self.validation_data = validation_data
@@ -164,7 +178,7 @@ class TermNet(skorch.NeuralNet):
     def get_default_callbacks(self) -> list[tuple[str, Callback]]:
         if self.validation_data is None:
             return []
-        stopping = EarlyStopping(patience=self.patience, load_best=True, sink=_silent)
+        stopping = Stopping(patience=self.patience, load_best=True, sink=_silent)
         return [("early_stopping", stopping)]
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> "TermNet":
@@ -536,6 +550,17 @@ def _on_next(batches: Batches, work: Callable[[list[Tensor]], Result]) -> Result
     batch = batches.take()
     with sharing(batches.share):
         return work(batch)
+
+
+class Stopping(EarlyStopping):
+    """Early stopping whose least improvement is a share of the size of the loss.
+
+    skorch takes a share of the loss itself: below 0 a loss that rises a little would count as
+    one that falls.
+    """
+
+    def _calc_new_threshold(self, score: float) -> float:
+        return score - self.threshold * abs(score)
 
 
 class Progress(Callback):

@@ -1,5 +1,6 @@
 """Quantizers: equations, learning of the codebook and a contract over the registry."""
 
+import copy
 import itertools
 import math
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 import vqssl.quantizers
 from tests import reference
+from vqssl import SSLVQTokenizer, VQTokenizer
 from vqssl._parts import resolve
 from vqssl._seed import initialise, make_generator, materialise
 from vqssl.quantizers import (
@@ -645,6 +647,47 @@ def test_module_quantizer_learns_in_a_copy() -> None:
     assert not torch.equal(module.codebook, part.module.codebook.weight)
     assert_same_state(part.module, before)
     assert all(parameter.grad is None for parameter in part.module.parameters())
+
+
+@every_quantizer
+def test_vectors_of_known_codes_are_those_of_training_without_its_learning(name: str) -> None:
+    module = build(MAKERS[name](8, 4), 8, 4).train()
+    before = state(module)
+    z = normals(3, 5, 4).requires_grad_()
+    vectors = module.vectors_of(z, module.encode(z))
+    assert module.training
+    assert_same_state(module, before)
+    upstream = normals(3, 5, 4, seed=1)
+    (gradient,) = torch.autograd.grad(vectors, z, upstream)
+    learned = copy.deepcopy(module)(z, make_generator(0))
+    torch.testing.assert_close(vectors, learned.vectors)
+    torch.testing.assert_close(gradient, torch.autograd.grad(learned.vectors, z, upstream)[0])
+
+
+class Counting(nn.Module):
+    """Counts its calls in training, as one does that moves its codebook in them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codebook = nn.Parameter(torch.randn(4, 3, generator=make_generator(0)))
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, z: Tensor) -> Any:
+        if self.training:
+            self.calls += 1
+        indices = torch.cdist(z, self.codebook.expand(len(z), -1, -1)).argmin(-1)
+        vectors = self.codebook[indices]
+        return z + (vectors - z).detach(), indices, (vectors - z.detach()).square().mean()
+
+
+@pytest.mark.filterwarnings("ignore:The latents have collapsed")  # after seven steps
+@pytest.mark.parametrize("tokenizer", [VQTokenizer, SSLVQTokenizer])
+def test_a_module_learns_once_a_step(tokenizer: Any) -> None:
+    X = np.random.default_rng(0).normal(size=(12, 16)).cumsum(1)
+    quantizer = ModuleQuantizer(Counting())
+    options = {"code_dim": 3, "max_iter": 7, "batch_size": 6, "device": "cpu", "random_state": 0}
+    fitted = tokenizer(quantizer=quantizer, **options).fit(X)
+    assert fitted.model_.quantizer.module.calls == 7
 
 
 def test_module_quantizer_keeps_the_weights_it_was_given() -> None:

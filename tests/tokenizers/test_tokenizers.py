@@ -23,6 +23,7 @@ from vqssl.augmentations import AUGMENTATIONS, AmplitudeScale, Compose, Gaussian
 from vqssl.backbones import ConvBackbone
 from vqssl.losses import LOSSES, InfoNCE, VICReg
 from vqssl.quantizers import FSQ, QUANTIZERS, EMAQuantizer, GradientQuantizer
+from vqssl.tokenizers import _ssl_vq
 from vqssl.tokenizers._base import _is_constant, merge
 
 OUTPUTS = ("codes", "features", "histogram", "latent", "quantized")
@@ -648,11 +649,19 @@ def test_diagnostics_say_how_much_the_latents_vary():
     assert 1 <= diagnostics["effective_rank"] <= 8
 
 
-def test_collapsed_latents_draw_a_warning():
-    # All series alike but for their height: one direction is all there is.
-    alike = np.sin(np.arange(24)) + 1e-3 * np.arange(20)[:, None]
+def test_collapsed_latents_draw_a_warning(monkeypatch):
+    pool = _ssl_vq.global_pool
+    monkeypatch.setattr(_ssl_vq, "global_pool", lambda z: pool(z)[:, :1].repeat(1, 8))
     with pytest.warns(ConvergenceWarning, match="The latents have collapsed"):
-        ssl_tokenizer().fit(alike)
+        ssl_tokenizer().fit(X)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("weight", [0, "auto"])
+def test_series_that_differ_in_their_level_only_are_no_collapse(weight):
+    alike = np.sin(np.arange(24)) + 10.0 * np.arange(20)[:, None]
+    tokenizer = ssl_tokenizer(ssl_weight=weight).fit(alike)
+    assert tokenizer.diagnostics_["effective_rank"] < 1.5
 
 
 def test_a_single_series_draws_a_warning_and_skips_the_ssl_terms():

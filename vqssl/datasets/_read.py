@@ -134,7 +134,7 @@ def _read_npz(
             raise ValueError(f"{name} must hold arrays of numbers or text: {error}.") from error
     if series not in arrays:
         parts = [part for part in ("train", "test") if f"X_{part}" in names]
-        remedy = f" Choose a part: split {parts[0]!r}." if parts and split is None else ""
+        remedy = f" Choose a part with split={parts[0]!r}." if parts and split is None else ""
         raise ValueError(
             f"{name} must hold an array {series}; it holds {', '.join(names) or 'none'}.{remedy}"
         )

@@ -109,7 +109,9 @@ def _has_names(cells: Sequence[str], target: str | int | None, name: str) -> boo
     position = _as_position(target)
     if isinstance(target, str) and position is None:
         return True
-    if position is not None and -len(cells) <= position < len(cells):
+    if position is not None:
+        if not -len(cells) <= position < len(cells):
+            return False  # an error of its own
         cells = [c for i, c in enumerate(cells) if i != position % len(cells)]
     texts = [cell.strip() for cell in cells if not is_number(cell)]
     if len(texts) > len(cells) / 2:

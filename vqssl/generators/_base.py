@@ -16,7 +16,7 @@ from vqssl._callbacks import with_callbacks
 from vqssl._inner import fit_inner
 from vqssl._memory import Portions
 from vqssl._parts import resolve
-from vqssl._precision import arithmetic
+from vqssl._precision import arithmetic, check_precision
 from vqssl._seed import spawn_seeds
 from vqssl._validation import (
     check_count,
@@ -158,6 +158,7 @@ class BaseGenerator(
 
     def _check_sampling(self) -> None:
         """Check what `sample` reads, which may have changed since `fit`."""
+        check_precision(self.precision)
         check_weight(self.temperature, "temperature", positive=True)
         check_weight(self.guidance_scale, "guidance_scale")
 

@@ -1,10 +1,9 @@
 """Checks of what displays are given, before anything is drawn."""
 
-import contextlib
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from vqssl._input import off_torch
@@ -43,12 +42,12 @@ def as_array(values: Any, name: str, *, allow_nan: bool = False) -> np.ndarray:
         If it is empty, ragged or holds infinity or, without `allow_nan`, NaN.
     """
     try:
-        array = np.asarray(off_torch(values, name))
+        values = off_torch(values, name)
+        if hasattr(values, "iloc"):  # whose numbers may be of a dtype of pandas
+            values = check_array(values, dtype="numeric", ensure_all_finite=False)
+        array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} must be an array, with rows of one length; {error}.") from error
-    if array.dtype.kind == "O":  # such as numbers of pandas that may be missing
-        with contextlib.suppress(TypeError, ValueError):
-            array = array.astype(np.float64)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers; got an array of {array.dtype}.")
     if array.size == 0:

@@ -54,6 +54,14 @@ class QuantizerModule(nn.Module, ABC):
         """Return the vectors of codes, (B, N) -> (B, N, D)."""
         return F.embedding(codes, self.codebook)
 
+    def vectors_of(self, z: Tensor, codes: Tensor) -> Tensor:
+        """Return the vectors of latents whose codes are known, (B, N, D), and learn nothing.
+
+        Their gradient is that of `forward`: by default what arrives at the vectors goes to the
+        latents as it is. A module that maps latents on the way to vectors overrides this.
+        """
+        return straight_through(z, self.lookup(codes))
+
     def start(self, z: Tensor, generator: torch.Generator) -> None:
         """Place the codebook on encoder outputs of shape (n, D) before training."""
 

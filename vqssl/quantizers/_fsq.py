@@ -92,6 +92,9 @@ class FiniteScalarCodebook(QuantizerModule):
             vectors = self.project_out(straight_through(bounded, grid) / (self.sizes // 2))
         return Quantized(vectors, self._index(grid), {})
 
+    def vectors_of(self, z: Tensor, codes: Tensor) -> Tensor:
+        return self(z).vectors
+
 
 class FSQ(Quantizer):
     """Finite scalar quantization: round a few bounded dimensions to fixed levels.

@@ -82,8 +82,9 @@ class GradientCodebook(QuantizerModule):
 class GradientQuantizer(Quantizer):
     """Nearest-neighbour quantizer with a codebook learned by gradient descent.
 
-    Unlike a codebook of moving averages, this one can be regularised: its vectors get
-    the gradient of every term of the loss.
+    Its vectors are parameters that follow the gradient of the codebook term, and unlike those of
+    moving averages can be regularised (`orthogonality`). Codes that fall out of use are not drawn
+    anew, so that fewer may be in use.
 
     Parameters
     ----------

@@ -1,12 +1,14 @@
 """Adapter for quantizers written elsewhere."""
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vqssl.quantizers._base import Quantized, Quantizer, QuantizerModule
+from vqssl.quantizers._base import Quantized, Quantizer, QuantizerModule, straight_through
 
 # Methods that return the vectors of codes, by preference; some return them before a
 # projection back to D, so the one that is sure to include it comes first.
@@ -30,7 +32,25 @@ class ForeignCodebook(QuantizerModule):
         return self.lookup(torch.arange(self.n_codes, device=_codebook_of(self.module).device))
 
     def encode(self, z: Tensor) -> Tensor:
-        return self(z).codes
+        with self._learning_nothing():
+            _, codes, _ = self.module(z)
+        return codes.long()
+
+    def vectors_of(self, z: Tensor, codes: Tensor) -> Tensor:
+        with self._learning_nothing():
+            vectors, _, _ = self.module(z)
+        # Not all modules pass gradients on outside of training.
+        return vectors if vectors.requires_grad else straight_through(z, vectors)
+
+    @contextlib.contextmanager
+    def _learning_nothing(self) -> Iterator[None]:
+        """A module may move its codebook in every call in training."""
+        was_training = self.module.training
+        self.module.eval()
+        try:
+            yield
+        finally:
+            self.module.train(was_training)
 
     def lookup(self, codes: Tensor) -> Tensor:
         for name in _LOOKUPS:

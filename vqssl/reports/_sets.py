@@ -1,6 +1,5 @@
 """The series that a report is given: checked, and cut to what it computes with."""
 
-import contextlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,10 +86,9 @@ def _check_set(
 
 
 def _check_series(subject: Subject, X: Any, name: str) -> np.ndarray:
-    X = np.asarray(off_torch(X, name))
-    if X.dtype.kind == "O":  # such as numbers of pandas that may be missing
-        with contextlib.suppress(TypeError, ValueError):
-            X = X.astype(np.float64)
+    X = off_torch(X, name)
+    if hasattr(X, "iloc"):  # whose numbers may be of a dtype of pandas
+        X = check_array(X, dtype="numeric", ensure_all_finite=False, input_name=name)
     series = check_series(X, subject.name, allow_gaps=True, name=name)
     expected = subject.input_shape
     if series.shape[1:] != expected:

@@ -19,7 +19,7 @@ from vqssl.augmentations import AUGMENTATIONS, Augmentation, Compose
 from vqssl.backbones import Backbone
 from vqssl.losses import LOSSES, SSLLoss
 from vqssl.quantizers import Quantizer
-from vqssl.quantizers._base import encode, quantize, straight_through
+from vqssl.quantizers._base import encode, quantize
 from vqssl.tokenizers._choose import choose_augmentations
 from vqssl.tokenizers._grid import grid_windows
 from vqssl.tokenizers._vq import VQVAE, _SingleVQBase
@@ -36,6 +36,8 @@ _WIDEST_PROJECTION = 256
 # Fewer directions than this in the latents of at least that many series is a collapse.
 _COLLAPSED_RANK = 1.5
 _ENOUGH_SERIES = 10
+# Series whose own directions are looked at, at most.
+_RANKED_SERIES = 256
 
 
 class Projector(nn.Sequential):
@@ -91,9 +93,9 @@ class JointEmbedding(nn.Module):
         z, z_view = model.encoder(torch.cat([x, view])).chunk(2)  # (B, N, D) each
         quantized = quantize(model.quantizer, z, generator)
         reconstruction = model.reconstruction_loss(model.decoder(quantized.vectors), x)
-        # Looked up rather than quantised as in training, which would move the codebook.
-        nearest = model.quantizer.lookup(encode(model.quantizer, z_view))
-        vectors_view = straight_through(z_view, nearest)
+        # Not quantised as in training, which would move the codebook.
+        codes_view = encode(model.quantizer, z_view)
+        vectors_view = model.quantizer.vectors_of(z_view, codes_view)
         terms = {**reconstruction, **quantized.terms}
         shape = model.token_shapes[0]
         scales = scales_of(shape)
@@ -476,7 +478,13 @@ class SSLVQTokenizer(_SingleVQBase):
         pooled = self._inference(lambda model, x: global_pool(model.latents(x)), series)
         self.diagnostics_ = diagnose(pooled)
         rank = self.diagnostics_["effective_rank"]
-        if len(series) >= _ENOUGH_SERIES and rank < _COLLAPSED_RANK:
+        learned = any(name.startswith("ssl_") for name in self.history_)
+        if learned and len(series) >= _ENOUGH_SERIES and rank < _COLLAPSED_RANK:
+            # Series that differ in one direction only, such as their level, have no more to say.
+            some = series[:_RANKED_SERIES]
+            of_series = effective_rank(some.reshape(len(some), -1).astype(np.float64))
+            if of_series < _COLLAPSED_RANK:
+                return
             warn_user(
                 f"The latents have collapsed: their effective rank is {rank:.2f}. Lower "
                 "ssl_weight, or choose other augmentations.",
