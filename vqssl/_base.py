@@ -36,7 +36,7 @@ from vqssl._training import (
     read_history,
     unfitted,
 )
-from vqssl._validation import check_count, check_probability, check_weight, warn_user
+from vqssl._validation import check_count, check_probability, check_weight
 
 # Series from which statistics of the training set are taken, so cost does not grow with n.
 STATISTICS_SAMPLE = 10_000
@@ -512,11 +512,6 @@ class TorchEstimator(CallbackSupportMixin, BatchInference, ModelState):
         """
         fraction = float(self.validation_fraction)
         n = len(arrays[0])
-        if fraction > 0 and n < 4:
-            warn_user(
-                f"validation_fraction={self.validation_fraction!r} is not used: there are {n} "
-                "training series, and two of at least four are held out."
-            )
         if fraction == 0 or n < 4:
             return Rows(arrays), None
         n_held_out = min(max(2, round(fraction * n)), n - 2)

@@ -94,9 +94,9 @@ class GreedyInfoMaxEncoder(BaseEncoder):
     batch_size : int, default=32
         Series per step, at most as many as there are. Negatives come from the batch.
     validation_fraction : float, default=0.0
-        Share of the series held out. Above 0, training stops when the held-out loss has not
-        fallen for ten periods, and the best weights are kept. Must be 0 with ``train="greedy"``,
-        whose upper modules would never be reached.
+        Share of the series held out, where there are four or more. Above 0, training stops when the
+        held-out loss has not fallen for ten periods, and the best weights are kept. Must be 0 with
+        ``train="greedy"``, whose upper modules would never be reached.
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is one, else the CPU.
     precision : {"float32", "bfloat16"}, default="float32"

@@ -146,11 +146,11 @@ class AutoregressiveGenerator(BaseGenerator):
     batch_size : int, default=64
         Series per step, at most as many as there are.
     validation_fraction : float, default=0.0
-        Share of the series held out of training the prior, by class where there are classes.
-        Above 0, training stops when the held-out loss has not fallen for ten periods, and the
-        best weights are kept: worth it where a prior would learn few series by heart. On 300
-        series or more it made samples worse, since it stops before the learning rate has
-        fallen.
+        Share of the series held out of training the prior, by class where there are classes; none
+        of fewer than four. Above 0, training stops when the held-out loss has not fallen for ten
+        periods, and the best weights are kept: worth it where a prior would learn few series by
+        heart. On 300 series or more it made samples worse, since it stops before the learning rate
+        has fallen.
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is one, else the CPU.
     precision : {"float32", "bfloat16"}, default="float32"

@@ -232,8 +232,8 @@ class VQTokenizer(_SingleVQBase):
     batch_size : int, default=32
         Series per step, at most as many as there are.
     validation_fraction : float, default=0.0
-        Share of the series held out. Above 0, training stops when the held-out loss has
-        not fallen for ten periods, and the best weights are kept.
+        Share of the series held out, where there are four or more. Above 0, training stops when the
+        held-out loss has not fallen for ten periods, and the best weights are kept.
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is one, else the CPU.
     precision : {"float32", "bfloat16"}, default="float32"
