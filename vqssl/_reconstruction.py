@@ -33,7 +33,9 @@ class ReconstructionMixin:
             1 - (sum of squared reconstruction errors) / (sum of squared deviations from
             the mean of each channel over the training set): 1 is perfect. With
             ``scaling="series"`` level and size of a series are not encoded, and what that
-            costs counts, too. For series without deviation 1 if perfect, else 0.
+            costs counts, too. For series without deviation 1 if perfect, else 0. Both sums are
+            over all channels, so that one of large units counts most; of each by itself
+            `reconstruction_error` tells.
 
         Raises
         ------
