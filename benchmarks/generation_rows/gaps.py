@@ -1,6 +1,7 @@
 """How well gaps are filled: one run of missing points in every test series."""
 
 import numpy as np
+from sklearn.impute import KNNImputer
 
 SHARE = 0.3
 N_DRAWS = 10
@@ -26,6 +27,12 @@ def interpolate(X, gaps):
     return filled
 
 
+def neighbours(X_train, given):
+    """What scikit-learn's imputer makes of the five nearest training series."""
+    rows, wanted = (X.reshape(len(X), -1) for X in (X_train, given))
+    return KNNImputer().fit(rows).transform(wanted).reshape(given.shape)
+
+
 def gap_figures(generator, X_train, X_test, seed):
     """Root mean squared errors in the gaps of test series (n, C, L).
 
@@ -49,4 +56,5 @@ def gap_figures(generator, X_train, X_test, seed):
         "gap_error_one_draw": error(draws[0]),
         "gap_error_linear": error(interpolate(X, gaps)),
         "gap_error_mean": min(error(own_mean), error(time_mean)),
+        "gap_error_neighbours": error(neighbours(X_train, given)),
     }

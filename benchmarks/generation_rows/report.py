@@ -128,16 +128,29 @@ def print_bars(lines: list[Line], published_cas: dict[str, float]) -> None:
 
 
 def print_gaps(lines: list[Line]) -> None:
-    names = ("gap_error", "gap_error_one_draw", "gap_error_linear", "gap_error_mean")
+    names = (
+        "gap_error",
+        "gap_error_one_draw",
+        "gap_error_linear",
+        "gap_error_mean",
+        "gap_error_neighbours",
+    )
     print("\ngaps of 30 percent: root mean squared error of the mean of 10 draws, and others")
-    print(f"{'set':22} {'method':18} n {'ours':>8} {'one draw':>8} {'linear':>8} {'mean':>8}")
-    better: dict[str, list[bool]] = {}
+    heads = ("ours", "one draw", "linear", "mean", "k-NN")
+    print(f"{'set':22} {'method':18} n " + " ".join(f"{head:>8}" for head in heads))
+    better: dict[str, list[tuple[bool, bool]]] = {}
     for (data, method), mine in groups(lines).items():
-        ours, one, linear, flat = (mean(mine, name) for name in names)
-        print(f"{data:22} {method:18} {len(mine)} {ours:8.3f} {one:8.3f} {linear:8.3f} {flat:8.3f}")
-        better.setdefault(method, []).append(ours < min(linear, flat))
+        values = [mean(mine, name) for name in names]
+        cells = " ".join(f"{value:8.3f}" for value in values)
+        print(f"{data:22} {method:18} {len(mine)} {cells}")
+        ours, _, linear, flat, nearest = values
+        better.setdefault(method, []).append((ours < min(linear, flat), ours < nearest))
     for method, wins in better.items():
-        print(f"{method}: lower than both on {sum(wins)} of {len(wins)} sets (bar two thirds)")
+        over_simple, over_nearest = np.sum(wins, axis=0)
+        print(
+            f"{method}: lower than linear and mean on {over_simple} of {len(wins)} sets (bar two "
+            f"thirds), than the nearest neighbours on {over_nearest}"
+        )
 
 
 def print_anomalies(lines: list[Line]) -> None:
