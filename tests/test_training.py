@@ -1,9 +1,12 @@
 """The engine's own pieces, where an estimator does not show them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from skorch.history import History
 from torch import nn
 
 from tests.generators.stubs import SymbolTokenizer, draw_symbols
@@ -40,10 +43,23 @@ def test_options_of_the_net_are_checked(options, error, match):
         VQTokenizer(8, max_iter=2, net_params=options).fit(X)
 
 
-def test_a_negative_loss_that_rises_does_not_count_as_falling():
+@pytest.mark.parametrize("loss", [-100.0, 100.0])
+def test_a_loss_that_rises_does_not_count_as_falling_whatever_its_sign(loss):
+    net = SimpleNamespace(history=History(), verbose=0)
     stopping = Stopping(patience=3)
-    for best in (-100.0, 100.0):
-        assert stopping._calc_new_threshold(best) == best - 0.01
+    stopping.on_train_begin(net)
+
+    def go_on():
+        for period in range(9):
+            net.history.new_epoch()
+            net.history.record("epoch", period + 1)
+            net.history.record("valid_loss", loss + 0.001 * period)
+            stopping.on_epoch_end(net)
+
+    with pytest.raises(KeyboardInterrupt):
+        go_on()
+    assert stopping.best_epoch_ == 1
+    assert len(net.history) == 4
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

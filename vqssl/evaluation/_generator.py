@@ -352,8 +352,8 @@ def _check_knows(generator: Any, X: np.ndarray, *classes: np.ndarray | None) -> 
         unknown = [] if y is None else np.setdiff1d(y, known).tolist()
         if unknown:
             raise ValueError(
-                f"{name} must hold classes that generator was fitted on, {known.tolist()}; got "
-                f"{unknown} too."
+                f"{name} must hold classes that generator was fitted on, such as "
+                f"{known[:3].tolist()}; got {unknown[:10]} too."
             )
 
 

@@ -90,7 +90,7 @@ class BaseImputingGenerator(BaseGenerator):
         References
         ----------
         .. [1] D. J. Rezende, S. Mohamed, D. Wierstra. "Stochastic Backpropagation and Approximate
-           Inference in Deep Generative Models." ICML 2014, appendix F.
+           Inference in Deep Generative Models." ICML 2014, on the imputation of missing data.
 
         Examples
         --------

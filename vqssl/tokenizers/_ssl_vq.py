@@ -175,6 +175,11 @@ def effective_rank(features: np.ndarray) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
+def _rank_of_series(series: np.ndarray) -> float:
+    some = series[:_RANKED_SERIES]
+    return effective_rank(some.reshape(len(some), -1).astype(np.float64))
+
+
 def diagnose(features: np.ndarray) -> dict[str, float]:
     """Signs of collapse of features (n, F): deviation, correlation and rank.
 
@@ -479,12 +484,9 @@ class SSLVQTokenizer(_SingleVQBase):
         self.diagnostics_ = diagnose(pooled)
         rank = self.diagnostics_["effective_rank"]
         learned = any(name.startswith("ssl_") for name in self.history_)
-        if learned and len(series) >= _ENOUGH_SERIES and rank < _COLLAPSED_RANK:
-            # Series that differ in one direction only, such as their level, have no more to say.
-            some = series[:_RANKED_SERIES]
-            of_series = effective_rank(some.reshape(len(some), -1).astype(np.float64))
-            if of_series < _COLLAPSED_RANK:
-                return
+        has_collapsed = learned and len(series) >= _ENOUGH_SERIES and rank < _COLLAPSED_RANK
+        # Series that differ in one direction only, such as their level, have no more to say.
+        if has_collapsed and _rank_of_series(series) >= _COLLAPSED_RANK:
             warn_user(
                 f"The latents have collapsed: their effective rank is {rank:.2f}. Lower "
                 "ssl_weight, or choose other augmentations.",
