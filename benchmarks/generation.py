@@ -22,10 +22,9 @@ series as they are there.
 
 Lines of MaskGIT also tell how well it fills gaps: 30 percent in a row missing from each of up to
 100 test series, mean of ten draws, against linear interpolation, the mean and scikit-learn's
-`KNNImputer`. ``anomalies``, a
-method of its own, fits `AnomalyDetector` on the largest class of the training split and looks
-for the other classes in the test split, against isolation forest and the nearest neighbour on
-raw series; sets with fewer than ten series of that class are left out.
+`KNNImputer`. ``anomalies``, a method of its own, fits `AnomalyDetector` on the largest class of
+the training split and looks for the other classes in the test split, against isolation forest and
+the nearest neighbour on raw series; sets with fewer than ten series of that class are left out.
 
 Protocols: ``test`` judges on the test split, ``cv`` on two fifths of the training split, which
 are then not trained on, and does not read the test split: for development.
